@@ -1,0 +1,142 @@
+"""What a configuration can ask for: the events, in groups, and the status of a sale that brings each about.
+
+Source: the contract's table of events. The spelling is uneven there and stays so: PURCHASE_COMPLETE announces
+COMPLETED, PURCHASE_PROTEST announces DISPUTE.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from django.db import models
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from sales.statuses import SaleStatus
+
+
+class EventType(models.TextChoices):
+    APPROVED = "PURCHASE_APPROVED", _("Order approved")
+    COMPLETE = "PURCHASE_COMPLETE", _("Order complete")
+    CANCELED = "PURCHASE_CANCELED", _("Order cancelled")
+    BILLET_PRINTED = "PURCHASE_BILLET_PRINTED", _("Bank slip printed")
+    EXPIRED = "PURCHASE_EXPIRED", _("Order expired")
+    DELAYED = "PURCHASE_DELAYED", _("Payment overdue")
+    PROTEST = "PURCHASE_PROTEST", _("Refund requested")
+    REFUNDED = "PURCHASE_REFUNDED", _("Order refunded")
+    CHARGEBACK = "PURCHASE_CHARGEBACK", _("Chargeback")
+    CART_ABANDONED = "PURCHASE_OUT_OF_SHOPPING_CART", _("Cart abandoned")
+
+
+class Priority(IntEnum):
+    """In which order posts that are due go out: by what they mean to the buyer."""
+
+    GRANTS_ACCESS = 0
+    TAKES_ACCESS_AWAY = 1
+    THE_REST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """`short` stands on the tags of the list, `meaning` under the tick box."""
+
+    type: EventType
+    short: Promise
+    meaning: Promise
+    status: SaleStatus | None = None  # the status of a sale that the event announces
+    priority: Priority = Priority.THE_REST
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    name: str  # for the page's ids
+    label: Promise
+    events: tuple[Description, ...]
+
+
+GROUPS = (
+    Group(
+        "sales",
+        _("Sales"),
+        (
+            Description(
+                EventType.APPROVED,
+                _("Approved"),
+                _("The payment was approved, a subscription's renewal too: time to open the access."),
+                SaleStatus.APPROVED,
+                Priority.GRANTS_ACCESS,
+            ),
+            Description(
+                EventType.COMPLETE,
+                _("Complete"),
+                _("The guarantee period is over: the sale is final."),
+                SaleStatus.COMPLETED,
+            ),
+            Description(
+                EventType.CANCELED,
+                _("Cancelled"),
+                _("The order was cancelled, or the payment was refused."),
+                SaleStatus.CANCELED,
+                Priority.TAKES_ACCESS_AWAY,
+            ),
+            Description(
+                EventType.BILLET_PRINTED,
+                _("Bank slip"),
+                _("A bank slip or a PIX code was made and waits to be paid."),
+                SaleStatus.BILLET_PRINTED,
+            ),
+            Description(
+                EventType.EXPIRED,
+                _("Expired"),
+                _("The bank slip or PIX code ran out unpaid."),
+                SaleStatus.EXPIRED,
+                Priority.TAKES_ACCESS_AWAY,
+            ),
+            Description(
+                EventType.DELAYED,
+                _("Overdue"),
+                _("A subscription's charge is overdue."),
+                SaleStatus.DELAYED,
+            ),
+        ),
+    ),
+    Group(
+        "money-back",
+        _("Money back"),
+        (
+            Description(
+                EventType.PROTEST,
+                _("Refund request"),
+                _("The buyer asked for the money back; nothing is decided yet."),
+                SaleStatus.DISPUTE,
+            ),
+            Description(
+                EventType.REFUNDED,
+                _("Refunded"),
+                _("The money went back to the buyer: time to close the access."),
+                SaleStatus.REFUNDED,
+                Priority.TAKES_ACCESS_AWAY,
+            ),
+            Description(
+                EventType.CHARGEBACK,
+                _("Chargeback"),
+                _("The buyer's bank took the money back: time to close the access."),
+                SaleStatus.CHARGEBACK,
+                Priority.TAKES_ACCESS_AWAY,
+            ),
+        ),
+    ),
+    Group(
+        "recovery",
+        _("Recovery"),
+        (
+            Description(
+                EventType.CART_ABANDONED,
+                _("Cart abandoned"),
+                _("Somebody filled in the checkout and left without paying."),
+            ),
+        ),
+    ),
+)
+
+BY_TYPE = {event.type: event for group in GROUPS for event in group.events}
+BY_STATUS = {event.status: event for event in BY_TYPE.values() if event.status}

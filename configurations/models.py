@@ -1,0 +1,182 @@
+"""Who wants what, and where: a seller's configurations and the seller's token."""
+
+import base64
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import models, transaction
+from django.db.models.functions import Now
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from sales.models import Product, Seller
+
+from .encryption import EncryptedTextField
+from .events import BY_TYPE, Description, EventType
+from .signals import configuration_disabled, configuration_enabled, configuration_removed
+
+
+def new_secret() -> str:
+    """A signing secret as Standard Webhooks wants it: whsec_ and 32 random bytes in base64."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def new_token() -> str:
+    """A security token: 40 letters and digits, which every receiver's form takes."""
+    return secrets.token_hex(20)
+
+
+class Token(models.Model):
+    """The seller's security token ("hottok"): sent with every post as the proof that it is ours."""
+
+    seller = models.OneToOneField(Seller, models.CASCADE, related_name="token", verbose_name=_("seller"))
+    value = EncryptedTextField(_("token"), default=new_token)
+    rotated_at = models.DateTimeField(_("rotated"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("security token")
+        verbose_name_plural = _("security tokens")
+
+    def __str__(self) -> str:
+        return f"…{self.value[-4:]}"
+
+
+class Version(models.TextChoices):
+    """The formats that a configuration can choose: only those whose posts can be sent."""
+
+    V2 = "2.0.0", _("2.0.0 (JSON)")
+
+
+class State(models.TextChoices):
+    ON = "on", _("On")
+    OFF = "off", _("Off")  # switched off by its owner: new events don't match, what waits is held
+    DISABLED = "disabled", _("Disabled by us")  # its URL or server is at fault: what arises is held
+    REMOVED = "removed", _("Removed")  # its history stays
+
+
+class Reason(models.TextChoices):
+    """Why we disabled a configuration."""
+
+    NO_SUCH_HOST = "no_such_host", _("The host of its URL does not exist.")
+    NOT_PERMITTED = "not_permitted", _("Its URL leads to an address that may not be posted to.")
+    WRONG_CERTIFICATE = "wrong_certificate", _("The certificate there is for another host.")
+    GONE = "gone", _("The server said twice that the address is gone for good (410).")
+    SERVER = "server", _("The server accepted nothing for five days.")
+
+
+class Mismatch(models.TextChoices):
+    """Why an event is not posted to a configuration, as it was decided when the event arose."""
+
+    EVENT = "event", _("The configuration does not ask for this event.")
+    PRODUCT = "product", _("The configuration is for another product.")
+    OFF = "off", _("The configuration was switched off.")
+
+
+class WebhookConfigQuerySet(models.QuerySet["WebhookConfig"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "WebhookConfigQuerySet":
+        """The configurations that `user` owns and has not removed: a page's only door."""
+        return self.not_removed().filter(owner__user=user) if user.is_authenticated else self.none()
+
+    def not_removed(self) -> "WebhookConfigQuerySet":
+        return self.exclude(state=State.REMOVED)
+
+    def owned_by(self, sellers: Iterable[int]) -> "WebhookConfigQuerySet":
+        """Those that an event of these sellers (ids) may concern."""
+        return self.not_removed().filter(owner__in=sellers)
+
+    def in_order(self) -> "WebhookConfigQuerySet":
+        return self.order_by("name", "pk")
+
+
+class WebhookConfig(models.Model):
+    owner = models.ForeignKey(Seller, models.PROTECT, related_name="configurations", verbose_name=_("owner"))
+    name = models.CharField(_("name"), max_length=100)
+    url = models.CharField(_("URL"), max_length=2000)
+    events = models.JSONField(_("events"), default=list)  # values of EventType
+    product = models.ForeignKey(
+        Product,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="configurations",
+        verbose_name=_("product"),
+        help_text=_("Empty: all products."),
+    )
+    version = models.CharField(_("version"), max_length=10, choices=Version, default=Version.V2)
+    secret = EncryptedTextField(_("signing secret"), default=new_secret, editable=False)
+
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.ON)
+    state_changed_at = models.DateTimeField(_("since"), default=timezone.now, editable=False)
+    disabled_because = models.CharField(_("disabled because"), max_length=20, choices=Reason, blank=True)
+    disabled_detail = models.CharField(_("in detail"), max_length=300, blank=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    objects = WebhookConfigQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("configuration")
+        verbose_name_plural = _("configurations")
+        constraints = (
+            models.CheckConstraint(condition=models.Q(state__in=State.values), name="config_state_known"),
+        )
+        indexes = (
+            models.Index(fields=["owner", "name"], name="config_of_owner"),
+        )  # the list, and every event
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("configurations:edit", args=[self.pk])
+
+    @property
+    def asked_for(self) -> list[Description]:
+        """The events it asks for, described, in the order of the form."""
+        return [description for type_, description in BY_TYPE.items() if type_ in self.events]
+
+    def mismatch(self, event: EventType, product_id: int) -> Mismatch | None:
+        """Why an event about a product of its owner's is not for this configuration; None if it is."""
+        if self.state == State.OFF:
+            return Mismatch.OFF
+        if self.product_id is not None and self.product_id != product_id:
+            return Mismatch.PRODUCT
+        if event not in self.events:
+            return Mismatch.EVENT
+        return None
+
+    def enable(self) -> bool:
+        """off | disabled -> on. What is held stays so until its owner, or a probe, says what becomes of it."""
+        return self._move_to(State.ON, configuration_enabled, State.OFF, State.DISABLED)
+
+    def switch_off(self) -> bool:
+        """on | disabled -> off, by its owner."""
+        return self._move_to(State.OFF, configuration_disabled, State.ON, State.DISABLED)
+
+    def disable(self, reason: Reason, detail: str = "") -> bool:
+        """on -> disabled, by us."""
+        return self._move_to(
+            State.DISABLED,
+            configuration_disabled,
+            State.ON,
+            disabled_because=reason,
+            disabled_detail=detail[:300],
+        )
+
+    def remove(self) -> bool:
+        """Gone from every list; its history stays, what waits is not sent."""
+        return self._move_to(State.REMOVED, configuration_removed, State.ON, State.OFF, State.DISABLED)
+
+    def _move_to(self, state: State, signal: Any, *from_: State, **because: str) -> bool:
+        """One compare-and-set; False if the row was in none of the states `from_` any more."""
+        because = {"disabled_because": "", "disabled_detail": ""} | because
+        with transaction.atomic():
+            moved = WebhookConfig.objects.filter(pk=self.pk, state__in=from_).update(
+                state=state, state_changed_at=Now(), **because
+            )
+            if moved:
+                self.refresh_from_db(fields=["state", "state_changed_at", *because])
+                signal.send(WebhookConfig, config=self)
+        return bool(moved)

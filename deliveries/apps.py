@@ -1,0 +1,10 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class DeliveriesConfig(AppConfig):
+    name = "deliveries"
+    verbose_name = _("Deliveries")
+
+    def ready(self) -> None:
+        from . import receivers  # noqa: F401  connects itself to the signals of sales and configurations

@@ -1,0 +1,270 @@
+"""What happened, to whom it is posted, and what came of each try.
+
+Nothing but the named methods here and `engine` writes a delivery's `state`, each as one compare-and-set: who
+finds the row moved on since raises or counts, and never overwrites.
+"""
+
+import uuid
+from datetime import timedelta
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from configurations.events import EventType, Priority
+from configurations.models import Reason, Version, WebhookConfig
+from sales.models import AbandonedCart, Product, Seller, Transaction
+
+LEASE = timedelta(seconds=45)  # of a claim; renewed every 7.5 s while anything of it is unfinished
+LEASE_LIMIT = 2 * LEASE
+
+
+class Event(models.Model):
+    """A snapshot of a sale or cart at the moment that something happened to it. It never changes.
+
+    Written for every change, even when no configuration matches.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)  # the `id` of the 2.0.0 posts
+    type = models.CharField(_("event"), max_length=40, choices=EventType)
+    occurred_at = models.DateTimeField(_("occurred"))
+    snapshot = models.JSONField(_("snapshot"))  # contract.snapshot's to_json()
+    # {id of a configuration: a value of configurations.models.Mismatch}
+    mismatches = models.JSONField(_("why not"), default=dict)
+
+    producer = models.ForeignKey(Seller, models.PROTECT, related_name="+", verbose_name=_("producer"))
+    product = models.ForeignKey(Product, models.PROTECT, related_name="+", verbose_name=_("product"))
+    sale = models.ForeignKey(
+        Transaction, models.PROTECT, null=True, related_name="events", verbose_name=_("transaction")
+    )
+    cart = models.ForeignKey(
+        AbandonedCart, models.PROTECT, null=True, related_name="events", verbose_name=_("abandoned cart")
+    )
+    # Copied from the snapshot, for the search of the History.
+    transaction_code = models.CharField(_("transaction"), max_length=20, blank=True)
+    buyer_email = models.EmailField(_("buyer's e-mail"), blank=True)
+    buyer_name = models.CharField(_("buyer"), max_length=200, blank=True)
+    amount = models.DecimalField(_("amount"), max_digits=12, decimal_places=2, null=True)
+    currency = models.CharField(_("currency"), max_length=3, blank=True)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        indexes = (
+            models.Index(fields=["transaction_code"], name="event_of_transaction"),
+            models.Index(fields=["buyer_email"], name="event_of_buyer"),
+            models.Index(fields=["-occurred_at", "-id"], name="event_newest_first"),  # the admin's list
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_type_display()} {self.transaction_code}".strip()
+
+
+class Audience(models.TextChoices):
+    """For whom a post is made: the affiliate's copy holds fewer parameters."""
+
+    PRODUCER = "producer", _("Producer")
+    AFFILIATE = "affiliate", _("Affiliate")
+
+
+class State(models.TextChoices):
+    WAITING = "waiting", _("Waiting")  # to be posted at next_try_at, or at once where that is empty
+    SENDING = "sending", _("Sending")  # claimed by claim_id until lease_until
+    DELIVERED = "delivered", _("Delivered")
+    FAILED = "failed", _("Failed")  # all tries are used up
+    HELD = "held", _("Held")  # its configuration is disabled or off
+    DISCARDED = "discarded", _("Discarded")  # by its owner, or with its configuration
+
+
+FINISHED = (State.DELIVERED, State.FAILED, State.DISCARDED)
+
+
+class Problem(models.TextChoices):
+    """What went wrong where no answer came, or none that can be read. The words are in `explain`."""
+
+    DNS = "dns", _("No such host")  # NXDOMAIN: the name does not exist
+    DNS_SILENT = "dns_silent", _("Name server")  # it failed or did not answer: passes
+    NOT_PERMITTED = "not_permitted", _("Not permitted")
+    REFUSED = "refused", _("Refused")
+    UNREACHABLE = "unreachable", _("Unreachable")
+    CONNECT_TIMEOUT = "connect_timeout", _("Connect timeout")
+    TIMEOUT = "timeout", _("Timeout")
+    TLS_EXPIRED = "tls_expired", _("Certificate expired")
+    TLS_WRONG_HOST = "tls_wrong_host", _("Wrong certificate")
+    TLS_UNTRUSTED = "tls_untrusted", _("Untrusted certificate")
+    TLS = "tls", _("TLS")
+    RESET = "reset", _("Cut off")
+    NOT_HTTP = "not_http", _("Not HTTP")  # the answer cannot be read as HTTP
+    OURS = "ours", _("Our error")  # the post could not be made: not the receiver's fault
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "DeliveryQuerySet":
+        """The posts to the configurations of `user`, removed ones too: a page's only door."""
+        return self.filter(owner__user=user) if user.is_authenticated else self.none()
+
+    def newest_first(self) -> "DeliveryQuerySet":
+        return self.order_by("-created_at", "-pk")
+
+    def due(self) -> "DeliveryQuerySet":
+        """Waiting, and its time has come by the database's clock; a first try has no time: due at once."""
+        return self.filter(Q(next_try_at=None) | Q(next_try_at__lte=Now()), state=State.WAITING)
+
+    def most_urgent_first(self) -> "DeliveryQuerySet":
+        return self.order_by("priority", F("next_try_at").asc(nulls_first=True), "pk")
+
+    def lease_ran_out(self) -> "DeliveryQuerySet":
+        """Claimed by a worker that renews no more. A lease far ahead is one from before the clock was set back."""
+        far_ahead = Now() + models.Value(LEASE_LIMIT, models.DurationField())
+        return self.filter(Q(lease_until__lt=Now()) | Q(lease_until__gt=far_ahead), state=State.SENDING)
+
+    def finished(self) -> "DeliveryQuerySet":
+        return self.filter(state__in=FINISHED)
+
+    def held(self) -> "DeliveryQuerySet":
+        return self.filter(state=State.HELD)
+
+
+class Delivery(models.Model):
+    """One event on its way to one configuration: a row that is claimed, never popped."""
+
+    class NotPossible(Exception):
+        """The row has moved on, or its configuration is not on. `str()` of it is a sentence for the page."""
+
+    webhook_id = models.CharField(max_length=40, unique=True, editable=False)  # the same over all tries
+    event = models.ForeignKey(Event, models.PROTECT, related_name="deliveries", verbose_name=_("event"))
+    config = models.ForeignKey(
+        WebhookConfig, models.PROTECT, related_name="deliveries", verbose_name=_("configuration")
+    )
+    owner = models.ForeignKey(Seller, models.PROTECT, related_name="+", verbose_name=_("owner"))  # of config
+    audience = models.CharField(_("copy"), max_length=10, choices=Audience, default=Audience.PRODUCER)
+    version = models.CharField(_("version"), max_length=10, choices=Version)
+    priority = models.PositiveSmallIntegerField(_("priority"), default=Priority.THE_REST)
+    created_at = models.DateTimeField(_("time"))  # of the event: the History's order
+
+    state = models.CharField(_("status"), max_length=10, choices=State, default=State.WAITING)
+    tries = models.PositiveSmallIntegerField(_("tries"), default=0)  # of the present set, 0 to 5
+    attempts_made = models.PositiveIntegerField(_("attempts"), default=0)  # of all sets
+    next_try_at = models.DateTimeField(_("next try"), null=True, blank=True)
+    claim_id = models.UUIDField(null=True, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    # The body, as it is posted at every try; empty until the first.
+    body = models.TextField(_("payload"), blank=True)
+    # What came of the last attempt, so that lists need no second query.
+    last_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
+    last_problem = models.CharField(_("problem"), max_length=20, choices=Problem, blank=True)
+    answered_page = models.BooleanField(_("answered with a web page"), default=False)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        constraints = (
+            models.CheckConstraint(condition=Q(state__in=State.values), name="delivery_state_known"),
+            models.UniqueConstraint(fields=["event", "config"], name="delivery_once_per_configuration"),
+        )
+        indexes = (
+            # The claim: what is due, most urgent first.
+            models.Index(
+                fields=["priority", "next_try_at", "id"], name="delivery_due", condition=Q(state="waiting")
+            ),
+            # Leases that ran out.
+            models.Index(fields=["lease_until"], name="delivery_leased", condition=Q(state="sending")),
+            # The History and its filters, by key.
+            models.Index(fields=["owner", "-created_at", "-id"], name="delivery_newest_first"),
+            models.Index(fields=["owner", "state", "-created_at", "-id"], name="delivery_by_state"),
+            models.Index(fields=["config", "-created_at", "-id"], name="delivery_of_configuration"),
+            models.Index(fields=["config", "state"], name="delivery_held", condition=Q(state="held")),
+            models.Index(fields=["-created_at", "-id"], name="delivery_admin_list"),
+        )
+
+    def __str__(self) -> str:
+        return self.webhook_id
+
+    def get_absolute_url(self) -> str:
+        return reverse("deliveries:detail", args=[self.pk])
+
+
+def new_webhook_id() -> str:
+    """One for each delivery; no dot, since the signature joins it with dots."""
+    return f"msg_{uuid.uuid4().hex}"
+
+
+class DeliveryAttempt(models.Model):
+    """One POST, or the try of one, as it went. It never changes."""
+
+    delivery = models.ForeignKey(
+        Delivery, models.PROTECT, related_name="attempts", verbose_name=_("delivery")
+    )
+    number = models.PositiveIntegerField(_("number"))  # counts over all sets of tries
+    started_at = models.DateTimeField(_("started"))
+    duration_ms = models.PositiveIntegerField(_("duration (ms)"))
+    url = models.CharField(_("URL"), max_length=2000)  # the configuration's on that day
+    request_headers = models.JSONField(_("request headers"))  # [[name, value], …]; the token is masked
+    status = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
+    problem = models.CharField(_("problem"), max_length=20, choices=Problem, blank=True)
+    detail = models.CharField(_("in detail"), max_length=300, blank=True)
+    response_headers = models.JSONField(_("response headers"), default=list)  # [[name, value], …]
+    response_body = models.BinaryField(_("response"), default=bytes)
+    response_cut = models.BooleanField(_("response is cut"), default=False)
+    delivered = models.BooleanField(_("delivered"))
+    # Its worker had lost the claim by the time the answer came: kept as evidence, it moved nothing.
+    late = models.BooleanField(_("late"), default=False)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        indexes = (models.Index(fields=["delivery", "number"], name="attempt_in_order"),)
+
+    def __str__(self) -> str:
+        return f"{self.delivery_id}#{self.number}"
+
+
+class EndpointHealth(models.Model):
+    """How a configuration's URL has fared: counters, in a table of their own so that nobody's edit is lost."""
+
+    config = models.OneToOneField(
+        WebhookConfig,
+        models.CASCADE,
+        primary_key=True,
+        related_name="health",
+        verbose_name=_("configuration"),
+    )
+    last_success_at = models.DateTimeField(_("last success"), null=True)
+    # Since the last success:
+    failures = models.PositiveIntegerField(_("failures"), default=0)
+    first_failure_at = models.DateTimeField(_("failing since"), null=True)
+    last_failure_at = models.DateTimeField(_("last failure"), null=True)
+    # The run of failures that are the URL's fault and nothing else; any other outcome ends it.
+    fault = models.CharField(max_length=20, choices=Reason, blank=True)
+    fault_count = models.PositiveIntegerField(default=0)
+    fault_since = models.DateTimeField(null=True)
+    next_probe_at = models.DateTimeField(_("next probe"), null=True)  # while we disabled it
+    warned_at = models.DateTimeField(_("owner warned"), null=True)
+    warned_of_failing = models.BooleanField(default=False)  # so the owner is owed word of the recovery
+
+    class Meta:
+        verbose_name = _("health of a URL")
+        verbose_name_plural = _("health of the URLs")
+
+    def __str__(self) -> str:
+        return f"{self.config_id}: {self.failures}"
+
+
+class WakeFlag(models.Model):
+    """One row: when a wake-up was last asked for. Only with the ORM broker; Redis keeps its own."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    asked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = "wake flag"
+
+    def __str__(self) -> str:
+        return str(self.asked_at)

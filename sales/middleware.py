@@ -1,0 +1,25 @@
+"""Each page in its user's language and time zone."""
+
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone, translation
+
+from .models import Seller
+
+
+class SellerLocaleMiddleware:
+    """The seller's own choice; where there is none, what LocaleMiddleware found, and UTC."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        seller = Seller.objects.filter(user=request.user).first() if request.user.is_authenticated else None
+        request.seller = seller
+        if seller and seller.language:
+            translation.activate(seller.language)
+            request.LANGUAGE_CODE = translation.get_language()
+        with timezone.override(ZoneInfo(seller.time_zone) if seller else None):
+            return self.get_response(request)

@@ -1,0 +1,97 @@
+"""Rows for tests: `make_sale()` and the like fill in whatever a test does not care about."""
+
+from datetime import timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from configurations.events import BY_TYPE
+from configurations.models import WebhookConfig
+from sales.models import AbandonedCart, Product, Seller, Transaction
+from sales.statuses import SaleStatus
+
+_numbers = count(1)
+PASSWORD = "a-long-enough-one"
+
+
+def make_seller(*, login: bool = True, **facts: Any) -> Seller:
+    n = next(_numbers)
+    facts = {
+        "code": f"S{n:07}",
+        "name": f"Seller {n}",
+        "email": f"seller{n}@example.com",
+        "language": "en",
+    } | facts
+    if login:
+        facts.setdefault(
+            "user", get_user_model().objects.create_user(facts["email"], facts["email"], PASSWORD)
+        )
+    return Seller.objects.create(**facts)
+
+
+def make_staff(**facts: Any) -> Any:
+    n = next(_numbers)
+    email = f"staff{n}@example.com"
+    return get_user_model().objects.create_superuser(email, email, PASSWORD, **facts)
+
+
+def make_product(owner: Seller | None = None, **facts: Any) -> Product:
+    n = next(_numbers)
+    return Product.objects.create(
+        **{"code": 4_100_000 + n, "name": f"Course {n}", "owner": owner or make_seller()} | facts
+    )
+
+
+def sale(product: Product, **facts: Any) -> Transaction:
+    """Not saved yet."""
+    n = next(_numbers)
+    now = timezone.now()
+    return Transaction(
+        **{
+            "code": f"HP{1_000_000_000 + n}",
+            "product": product,
+            "status": SaleStatus.APPROVED,
+            "ordered_at": now,
+            "approved_at": now,
+            "warranty_until": now + timedelta(days=7),
+            "buyer_name": "João Nuñes 漢字 🎓",
+            "buyer_email": f"buyer{n}@example.com",
+            "price": Decimal("147.00"),
+            "offer_code": "ab12cd34",
+        }
+        | facts
+    )
+
+
+def make_sale(product: Product | None = None, **facts: Any) -> Transaction:
+    made = sale(product or make_product(), **facts)
+    made.save()
+    return made
+
+
+def make_cart(product: Product | None = None, **facts: Any) -> AbandonedCart:
+    n = next(_numbers)
+    return AbandonedCart.objects.create(
+        **{
+            "product": product or make_product(),
+            "buyer_name": "Ana Lima",
+            "buyer_email": f"cart{n}@example.com",
+        }
+        | facts
+    )
+
+
+def make_config(owner: Seller | None = None, **facts: Any) -> WebhookConfig:
+    n = next(_numbers)
+    return WebhookConfig.objects.create(
+        **{
+            "owner": owner or make_seller(),
+            "name": f"Configuration {n}",
+            "url": "https://example.com/hook",
+            "events": [str(type_) for type_ in BY_TYPE],
+        }
+        | facts
+    )

@@ -1,0 +1,286 @@
+"""All settings, read from the environment or from `.env` beside manage.py.
+
+`.env.example` explains every variable.
+"""
+
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from ipaddress import ip_network
+from pathlib import Path
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"  # the database, cache and logs of a copy that runs from its own folder
+
+env = environ.Env()
+env.read_env(BASE_DIR / ".env")
+
+# --- Core ---------------------------------------------------------------------------------------------
+
+try:
+    VERSION = version("webhookhub")
+except PackageNotFoundError:  # run from the checkout, which is the usual way
+    VERSION = "0.1.0"
+
+DEBUG = env.bool("DEBUG", False)
+SECRET_KEY = env.str("SECRET_KEY", "")
+if not SECRET_KEY:
+    if not DEBUG:
+        raise ImproperlyConfigured(
+            "SECRET_KEY is not set. Put a long random value into the environment or into .env "
+            "(python -c 'import secrets; print(secrets.token_urlsafe(50))')."
+        )
+    SECRET_KEY = "only-for-debugging-on-this-machine-" + "x" * 32
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+ROOT_URLCONF = "webhookhub.urls"
+WSGI_APPLICATION = "webhookhub.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SITE_NAME = "webhookhub"
+# Where the pages are reached, for links in mails, which are written far from any request.
+SITE_URL = env.str("SITE_URL", "http://localhost:8000").rstrip("/")
+
+INSTALLED_APPS = [
+    "webhookhub",
+    "deliveries",  # before django_q: our qcluster command takes the place of its
+    "configurations",
+    "sales",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_q",
+    "allauth",
+    "allauth.account",
+    "csp",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "sales.middleware.SellerLocaleMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# --- Database -----------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'webhookhub.sqlite3'}")}
+_database = DATABASES["default"]
+ON_SQLITE = _database["ENGINE"].endswith("sqlite3")
+# Above 0: the ORM broker calls close_old_connections in the web process too (enqueue 186/s, not 3,500).
+_database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", 60)
+if ON_SQLITE:
+    VAR_DIR.mkdir(exist_ok=True)
+    # IMMEDIATE: 0 locked errors where DEFERRED had 1,976 in 15 s. NORMAL keeps all that was committed
+    # over a crash of the process; only a power loss can take the last commits.
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={env.str('SQLITE_SYNCHRONOUS', 'NORMAL')};",
+    }
+else:
+    _database["CONN_HEALTH_CHECKS"] = True
+
+# --- Queue --------------------------------------------------------------------------------------------
+
+# "orm" keeps the queue in the database; "redis://host:port/db" keeps it in Redis.
+BROKER_URL = env.str("BROKER_URL", "orm")
+ON_REDIS = BROKER_URL.startswith(("redis://", "rediss://"))
+if not ON_REDIS and BROKER_URL != "orm":
+    raise ImproperlyConfigured(f"BROKER_URL is {BROKER_URL!r}: write orm, or redis://host:port/db.")
+
+Q_CLUSTER = {
+    "name": env.str("CLUSTER_NAME", "webhookhub"),
+    "workers": env.int("WORKERS", 2),
+    "timeout": 60,  # seconds; a drain ends by itself after DRAIN_BUDGET and the time limit of its last post
+    "retry": 120,  # seconds; above the wait in the local queue and the timeout
+    "ack_failures": True,  # the rows are tried again, not the job
+    "max_attempts": 1,
+    "queue_limit": 1,  # no hoarding: the pusher of a busy cluster kept wake-ups from idle ones
+    "bulk": 1,
+    "save_limit": -1,  # results are not kept: six times the jobs a second
+    "catch_up": False,
+    "label": "Queue",
+}
+if ON_REDIS:
+    # Without timeouts a frozen Redis blocks for long; 1 s is the least, since the pusher waits 1 s in BLPOP.
+    Q_CLUSTER["redis"] = BROKER_URL + (
+        ("&" if "?" in BROKER_URL else "?") + "socket_connect_timeout=1&socket_timeout=3"
+    )
+else:
+    Q_CLUSTER |= {"orm": "default", "poll": 0.05}
+
+CACHES = {
+    # Shared by all processes: django-q2 keeps its cluster's state here, allauth its lockouts.
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": BROKER_URL}
+    if ON_REDIS
+    else {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": env.str("CACHE_DIR", str(VAR_DIR / "cache")),
+    }
+}
+
+# --- Delivery -----------------------------------------------------------------------------------------
+
+DELIVERY_CONNECT_TIMEOUT = 5.0  # seconds
+DELIVERY_DEADLINE = 15.0  # seconds for the whole request, name look-up to last byte
+DELIVERY_MAX_RESPONSE = 64 * 1024  # bytes of the answer that are kept; its headers are capped alike
+# After the first try: five tries in all, which outlive a deploy and a night.
+DELIVERY_RETRY_AFTER = [
+    timedelta(seconds=seconds) for seconds in env.list("DELIVERY_RETRY_AFTER", int, [15, 300, 3600, 43200])
+]
+DELIVERY_RETRY_JITTER = 0.1  # each wait is lengthened or shortened by up to this share
+DELIVERY_RETRY_AFTER_CAP = timedelta(hours=2)  # the longest Retry-After that is honoured
+DELIVERY_DRAIN_BUDGET = 15.0  # seconds after which a job hands on to the next
+# Private networks that may be posted to all the same, e.g. 10.1.0.0/16. None, unless set.
+DELIVERY_ALLOWED_NETWORKS = [ip_network(net) for net in env.list("DELIVERY_ALLOWED_NETWORKS", default=[])]
+DELIVERY_ALLOWED_PORTS = env.list("DELIVERY_ALLOWED_PORTS", int, [80, 443, 3000, 5678, 8080, 8443])
+DELIVERY_USER_AGENT = f"webhookhub/{VERSION}"
+# A PEM file of authorities to trust beside the usual ones, e.g. a company's own. Empty: only the usual.
+DELIVERY_CA_FILE = env.str("DELIVERY_CA_FILE", "")
+
+# --- Mail ---------------------------------------------------------------------------------------------
+
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "webhookhub <webhookhub@localhost>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+EMAIL_TIMEOUT = 10  # seconds
+
+# --- Accounts -----------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = [
+    "allauth.account.auth_backends.AuthenticationBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+ACCOUNT_ADAPTER = "sales.accounts.AccountAdapter"  # closes the sign-up: accounts come from staff
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_USER_MODEL_USERNAME_FIELD = "username"
+ACCOUNT_EMAIL_VERIFICATION = "none"  # the address was proved by the invitation that staff sent to it
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "configurations:list"
+LOGOUT_REDIRECT_URL = "account_login"
+
+# --- Languages and time -------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("pt-br", _("Brazilian Portuguese")), ("es", _("Spanish"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# --- Static files -------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = env.path("STATIC_ROOT", default=str(BASE_DIR / "staticfiles"))()
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+# --- Security -----------------------------------------------------------------------------------------
+
+# Keys for the secrets and tokens in the database, newest first: the first encrypts, all decrypt.
+FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEY", default=[])
+if not FIELD_ENCRYPTION_KEYS:
+    if not DEBUG:
+        raise ImproperlyConfigured(
+            "FIELD_ENCRYPTION_KEY is not set. It encrypts the signing secrets and tokens in the database: make "
+            "one with python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())' "
+            "and keep it safe; without it they cannot be read again."
+        )
+    FIELD_ENCRYPTION_KEYS = ["b25seS1mb3ItZGVidWdnaW5nLW9uLXRoaXMtcGMtMDA="]
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "connect-src": [SELF],
+        "font-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+# TLS is the usual case; a copy on plain http (a try on one's own machine) sets DEBUG.
+SECURE_COOKIES = env.bool("SECURE_COOKIES", not DEBUG)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_NAME = "__Host-session" if SECURE_COOKIES else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if SECURE_COOKIES else "csrftoken"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 14 * 24 * 3600  # seconds
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", SECURE_COOKIES)
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 365 * 24 * 3600 if SECURE_COOKIES else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_COOKIES
+if env.bool("BEHIND_PROXY", False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- Logging ------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    "loggers": {
+        "django-q": {"level": "WARNING"},  # two INFO lines a job otherwise
+        "urllib3": {"level": "ERROR"},
+    },
+}

@@ -1,11 +1,75 @@
-test:
-	@test -x .venv/bin/python || python3 -m venv .venv
-	@.venv/bin/pip install --quiet --require-hashes --requirement requirements-dev.txt
-	.venv/bin/ruff check .
-	.venv/bin/pytest -q
+# make run: everything on this machine, with demo data.   make test: everything that CI checks.
+# Both need nothing but make and Python 3.11 or newer with venv.
 
+PYTHON ?= python3
+BIN := .venv/bin
+
+help:
+	@echo "make run     start webhookhub with demo data (PORT=8000 RECEIVER_PORT=9000)"
+	@echo "make test    lint, checks and all tests"
+	@echo "make check   Django's checks, migrations and the import rules alone"
+	@echo "make fmt     format the code"
+	@echo "make bench   posts per second against a bare requests loop"
+	@echo "make lock    renew the requirements files from pyproject.toml"
+
+run: .venv/.run-ready
+	@exec $(BIN)/python -m webhookhub.launch
+
+test: .venv/.test-ready chromium lint check
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m tests.postgres_redis
+
+lint: .venv/.test-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+# The production settings, as a fresh server would have them.
+check: export SECRET_KEY = check-only-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJ
+check: export FIELD_ENCRYPTION_KEY = Y2hlY2stb25seS0wMTIzNDU2Nzg5LWFiY2RlZmdoaWo=
+check: export ALLOWED_HOSTS = hooks.example.com
+check: export DEBUG = False
+check: .venv/.test-ready
+	$(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+fmt: .venv/.test-ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.test-ready
+	@$(BIN)/python -m benchmarks.throughput
+
+# Needs uv (pip install uv). No address of an index ends up in the files.
+LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --output-file requirements.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev --output-file requirements-dev.txt
+	$(LOCK) pyproject.toml --output-file requirements.txt
+	$(LOCK) pyproject.toml --group dev --output-file requirements-dev.txt
 
-.PHONY: test lock
+# The browser of the page tests. Elsewhere than on Debian as root they are skipped, and say so.
+chromium:
+	@if command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then :; else \
+		echo "Installing chromium for the page tests …"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; fi
+
+.venv/.run-ready: requirements.txt
+	@$(MAKE) --no-print-directory venv
+	@echo "Installing …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@touch $@
+
+.venv/.test-ready: requirements-dev.txt
+	@$(MAKE) --no-print-directory venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
+	@touch $@
+
+venv:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "Python is missing: install Python 3.11 or newer (Debian: apt install python3 python3-venv)." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$$($(PYTHON) --version) is too old: webhookhub needs Python 3.11 or newer (make run PYTHON=python3.12)." >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "Python's venv is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+
+.PHONY: help run test lint check fmt bench lock chromium venv

@@ -43,7 +43,7 @@ WSGI_APPLICATION = "webhookhub.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SITE_NAME = "webhookhub"
 # Where the pages are reached, for links in mails, which are written far from any request.
-SITE_URL = env.str("SITE_URL", "http://localhost:8000").rstrip("/")
+SITE_URL = env.str("SITE_URL", f"http://localhost:{env.str('PORT', '8000')}").rstrip("/")
 
 INSTALLED_APPS = [
     "webhookhub",
@@ -166,6 +166,8 @@ DELIVERY_DRAIN_BUDGET = 15.0  # seconds after which a job hands on to the next
 # Private networks that may be posted to all the same, e.g. 10.1.0.0/16. None, unless set.
 DELIVERY_ALLOWED_NETWORKS = [ip_network(net) for net in env.list("DELIVERY_ALLOWED_NETWORKS", default=[])]
 DELIVERY_ALLOWED_PORTS = env.list("DELIVERY_ALLOWED_PORTS", int, [80, 443, 3000, 5678, 8080, 8443])
+if DEBUG and (receiver_port := env.int("RECEIVER_PORT", 0)):
+    DELIVERY_ALLOWED_PORTS.append(receiver_port)  # the demo receiver of `make run`
 DELIVERY_USER_AGENT = f"webhookhub/{VERSION}"
 # A PEM file of authorities to trust beside the usual ones, e.g. a company's own. Empty: only the usual.
 DELIVERY_CA_FILE = env.str("DELIVERY_CA_FILE", "")

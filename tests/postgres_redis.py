@@ -1,0 +1,51 @@
+"""The delivery tests once more, on PostgreSQL with the Redis broker: `python -m tests.postgres_redis`.
+
+Where one of the two is missing it says so and ends well; a fresh machine has neither.
+"""
+
+import os
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import psycopg
+import redis
+
+DATABASE_URL = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres")
+BROKER_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/5")
+
+
+def missing() -> str:
+    """What cannot be reached, in words; empty if both can."""
+    try:
+        psycopg.connect(DATABASE_URL, connect_timeout=3).close()
+    except psycopg.OperationalError as error:
+        return f"PostgreSQL at {urlsplit(DATABASE_URL).hostname}: {error}"
+    try:
+        redis.Redis.from_url(BROKER_URL, socket_connect_timeout=3).ping()
+    except redis.RedisError as error:
+        return f"Redis at {urlsplit(BROKER_URL).hostname}: {error}"
+    return ""
+
+
+def main() -> int:
+    if why := missing():
+        print(f"Skipped: the delivery tests on PostgreSQL and Redis. {' '.join(why.split())}")
+        return 0
+    environment = os.environ | {"DATABASE_URL": DATABASE_URL, "BROKER_URL": BROKER_URL}
+    environment.pop("WEBHOOKHUB_TEST_RUN", None)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "tests/deliveries",
+        "--numprocesses",
+        "2",
+        "--dist",
+        "loadgroup",
+    ]
+    return subprocess.run(command, env=environment).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

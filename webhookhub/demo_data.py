@@ -1,0 +1,256 @@
+"""The people, products and sales of `manage.py demo`. All of them are invented.
+
+The history is real: each sale goes the way of every sale, and its posts are sent to the demo receiver. Only
+then is the clock of the rows set back, so that a first look shows some days and not one second.
+"""
+
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import requests
+from django.contrib.auth import get_user_model
+from django.db import models, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from configurations.events import EventType
+from configurations.models import Reason, WebhookConfig
+from deliveries import engine
+from deliveries.models import Delivery, DeliveryAttempt, Event
+from deliveries.models import State as DeliveryState
+from sales.models import AbandonedCart, Product, Seller, Subscription, Transaction
+from sales.statuses import LegalNature, PaymentType, SaleStatus, SubscriptionStatus
+
+PASSWORD = "demo-webhookhub"  # noqa: S105  printed by the command; it refuses to run where DEBUG is off
+PRODUCER, AFFILIATE, STAFF = "ana@example.com", "bruno@example.com", "staff@example.com"
+
+BUYERS = (
+    ("Marina Lima Nuñes", "marina.lima@example.com", "Belo Horizonte", "MG"),
+    ("João Nunes Araújo", "joao.nunes@example.com", "Recife", "PE"),
+    ("Rafael Teixeira de Albuquerque", "rafael.teixeira.de.albuquerque@example.com", "São Paulo", "SP"),
+    ("Inês Carvalho", "ines.carvalho@example.com", "Porto Alegre", "RS"),
+    ("Tomás Ferreira 🎓", "tomas.ferreira@example.com", "Curitiba", "PR"),
+    ("李 美玲", "li.meiling@example.com", "São Paulo", "SP"),
+    ("Beatriz Gomes", "bia.gomes@example.com", "Salvador", "BA"),
+    ("Caio Prado Martins", "caio.martins@example.com", "Manaus", "AM"),
+)
+PAYMENTS = (PaymentType.CREDIT_CARD, PaymentType.PIX, PaymentType.BILLET, PaymentType.CREDIT_CARD)
+# What becomes of a sale, from its first status on; most are simply approved.
+STORIES = (
+    *[[SaleStatus.APPROVED]] * 7,
+    [SaleStatus.BILLET_PRINTED, SaleStatus.APPROVED],
+    [SaleStatus.BILLET_PRINTED, SaleStatus.EXPIRED],
+    [SaleStatus.APPROVED, SaleStatus.COMPLETED],
+    [SaleStatus.APPROVED, SaleStatus.DISPUTE, SaleStatus.REFUNDED],
+    [SaleStatus.APPROVED, SaleStatus.CHARGEBACK],
+    [SaleStatus.CANCELED],
+)
+
+
+def is_there() -> bool:
+    return Seller.objects.filter(email=PRODUCER).exists()
+
+
+def make(receiver: str, sales: int = 48) -> int:
+    """Write the demo's accounts, configurations and sales, post to `receiver` (http://host:port), age it all.
+
+    Returns the number of posts that were tried. Raises requests.RequestException if no receiver is there.
+    """
+    chance = random.Random(2026)  # noqa: S311  the same demo for everyone
+    with transaction.atomic():
+        ana, bruno = _sellers()
+        products = _products(ana)
+        _configurations(ana, bruno, products, receiver)
+        made = list(_sales(products, bruno, sales, chance))
+    # Until somebody presses another button there, the programmer of this address has forgotten something.
+    requests.post(f"{receiver}/answer", data={"path": "/invoices", "answer": "419"}, timeout=5)
+    tries = engine.drain()
+    for _ in range(4):  # what was refused: its other tries at once rather than over half a day
+        Delivery.objects.filter(state=DeliveryState.WAITING).exclude(event__sale__in=made[-6:]).update(
+            next_try_at=None
+        )
+        tries += engine.drain()
+    with transaction.atomic():
+        _age(chance)
+    return tries
+
+
+def _sellers() -> tuple[Seller, Seller]:
+    users = get_user_model().objects
+    users.create_superuser(STAFF, STAFF, PASSWORD)
+    ana = Seller.objects.create(
+        code="P10000001",
+        name="Ana Beatriz Souza",
+        email=PRODUCER,
+        user=users.create_user(PRODUCER, PRODUCER, PASSWORD, first_name="Ana Beatriz", last_name="Souza"),
+        legal_nature=LegalNature.COMPANY,
+        document="11222333000181",
+    )
+    bruno = Seller.objects.create(
+        code="A10000001B",
+        name="Bruno Parceiro",
+        email=AFFILIATE,
+        user=users.create_user(AFFILIATE, AFFILIATE, PASSWORD, first_name="Bruno", last_name="Parceiro"),
+        document="12345678909",
+    )
+    return ana, bruno
+
+
+def _products(owner: Seller) -> list[tuple[Product, Decimal]]:
+    names = (
+        (4100001, "Curso de Retrato", "297.00", False),
+        (4100002, "Plano Anual de Fotografia", "497.00", True),
+        (4100003, "E-book: Luz Natural", "47.00", False),
+        (4100004, "Clube da Luz (mensal)", "49.90", True),
+    )
+    return [
+        (
+            Product.objects.create(
+                code=code, name=name, owner=owner, support_email="ajuda@example.com", shares_buyers=shares
+            ),
+            Decimal(price),
+        )
+        for code, name, price, shares in names
+    ]
+
+
+def _configurations(
+    ana: Seller, bruno: Seller, products: list[tuple[Product, Decimal]], receiver: str
+) -> None:
+    by_code = {product.code: product for product, _ in products}
+    all_events = [str(type_) for type_ in EventType]
+    money_back = [EventType.REFUNDED, EventType.CHARGEBACK]
+    WebhookConfig.objects.create(owner=ana, name="Members area", url=f"{receiver}/members", events=all_events)
+    WebhookConfig.objects.create(
+        owner=ana,
+        name="Recover sales on WhatsApp",
+        url=f"{receiver}/whatsapp",
+        events=[EventType.BILLET_PRINTED, EventType.EXPIRED, EventType.CART_ABANDONED],
+    )
+    WebhookConfig.objects.create(
+        owner=ana,
+        name="Plano Anual: invoices",
+        url=f"{receiver}/invoices",
+        events=[EventType.APPROVED, *money_back],
+        product=by_code[4100002],
+    )
+    WebhookConfig.objects.create(
+        owner=ana,
+        name="Afiliados: planilha",
+        url=f"{receiver}/planilha",
+        events=[EventType.APPROVED],
+        product=by_code[4100003],
+    ).switch_off()
+    WebhookConfig.objects.create(
+        owner=ana,
+        name="E-mail marketing",
+        url="https://listas.cursodafotografla.example/in",
+        events=[EventType.COMPLETE, EventType.CART_ABANDONED],
+    ).disable(Reason.NO_SUCH_HOST, "listas.cursodafotografla.example")
+    WebhookConfig.objects.create(
+        owner=bruno, name="My sheet", url=f"{receiver}/bruno", events=[EventType.APPROVED, *money_back]
+    )
+
+
+def _sales(
+    products: list[tuple[Product, Decimal]], affiliate: Seller, number: int, chance: random.Random
+) -> Iterator[Transaction]:
+    now = timezone.now()
+    for n in range(number):
+        product, price = products[chance.choice((0, 0, 1, 1, 2, 2, 2, 3))]
+        buyer = chance.choice(BUYERS)
+        if n % 8 == 5:
+            AbandonedCart.objects.create(
+                product=product, buyer_name=buyer[0], buyer_email=buyer[1], buyer_phone="31900000002"
+            )
+        story = chance.choice(STORIES)
+        sale = _sale(f"HP{1121336000 + n * 7}", product, price, buyer, story[0], now, chance)
+        if chance.random() < 0.3:
+            sale.affiliate = affiliate
+            sale.commissions.append(_commission("AFFILIATE", price * Decimal("0.4"), sale.currency))
+        for status in story:
+            sale.status = status
+            if status == SaleStatus.APPROVED:
+                sale.approved_at, sale.warranty_until = now, now + timedelta(days=7)
+            sale.save()
+        yield sale
+
+
+def _sale(
+    code: str,
+    product: Product,
+    price: Decimal,
+    buyer: tuple[str, str, str, str],
+    first: str,
+    now: datetime,
+    chance: random.Random,
+) -> Transaction:
+    payment = PaymentType.BILLET if first == SaleStatus.BILLET_PRINTED else chance.choice(PAYMENTS)
+    sale = Transaction(
+        code=code,
+        product=product,
+        buyer_name=buyer[0],
+        buyer_email=buyer[1],
+        buyer_phone_code="31",
+        buyer_phone="900000002",
+        buyer_country="Brasil",
+        buyer_country_iso="BR",
+        buyer_city=buyer[2],
+        buyer_state=buyer[3],
+        price=price,
+        commissions=[
+            _commission("MARKETPLACE", price * Decimal("0.1"), "BRL"),
+            _commission("PRODUCER", price * Decimal("0.5"), "BRL"),
+        ],
+        offer_code="ab12cd34",
+        payment_type=payment,
+        installments=chance.choice((1, 1, 6, 12)) if payment == PaymentType.CREDIT_CARD else 1,
+        ordered_at=now,
+        src="instagram",
+    )
+    if payment == PaymentType.BILLET:
+        sale.billet_url = f"https://billets.example.com/{code}"
+        sale.billet_barcode = "00190.00009 01234.567891 23456.789012 3 98760000014700"
+        sale.billet_due_on = (now + timedelta(days=3)).date()
+    if first == SaleStatus.CANCELED:
+        sale.refusal_reason = "Saldo insuficiente."
+    if product.code == 4100004:
+        sale.subscription = Subscription.objects.create(
+            subscriber_code=f"QX{code[-6:]}",
+            product=product,
+            plan_code=700001,
+            plan_name="Plano Mensal",
+            status=SubscriptionStatus.ACTIVE,
+            next_charge_at=now + timedelta(days=30),
+        )
+        sale.recurrence_number = 1
+    return sale
+
+
+def _commission(source: str, value: Decimal, currency: str) -> dict[str, str]:
+    return {"source": source, "value": str(value.quantize(Decimal("0.01"))), "currency": currency}
+
+
+def _age(chance: random.Random) -> None:
+    """Spread what was just written over the last three days, newest sales last, by day rather than by night."""
+    sales = list(Transaction.objects.order_by("pk"))
+    step = timedelta(hours=70) / max(1, len(sales))
+    for n, sale in enumerate(sales):
+        back = timedelta(hours=70) - n * step + timedelta(minutes=chance.randrange(25))
+        Transaction.objects.filter(pk=sale.pk).update(
+            ordered_at=F("ordered_at") - back, approved_at=F("approved_at") - back
+        )
+        _set_back(Event.objects.filter(sale=sale), back)
+    for cart in AbandonedCart.objects.all():
+        _set_back(Event.objects.filter(cart=cart), timedelta(hours=chance.uniform(1, 60)))
+
+
+def _set_back(events: models.QuerySet, back: timedelta) -> None:
+    for place, event in enumerate(events.order_by("occurred_at", "pk")):
+        ago = back - place * min(back / 4, timedelta(hours=6))  # a refund comes after its approval
+        Event.objects.filter(pk=event.pk).update(occurred_at=F("occurred_at") - ago)
+        deliveries = Delivery.objects.filter(event=event)
+        deliveries.update(created_at=F("created_at") - ago, finished_at=F("finished_at") - ago)
+        DeliveryAttempt.objects.filter(delivery__in=deliveries).update(started_at=F("started_at") - ago)

@@ -48,7 +48,7 @@ def _bare_loop(barrier: Barrier, url: str, bodies: list[bytes]) -> None:
         session.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=15)
 
 
-def _timed(target, arguments: list[tuple]) -> float:  # noqa: ANN001
+def _timed(target, arguments: list[tuple]) -> float:
     """Seconds from the moment that all processes stand ready until the last has ended."""
     barrier = _spawn.Barrier(len(arguments) + 1)
     processes = [_spawn.Process(target=target, args=(barrier, *given)) for given in arguments]

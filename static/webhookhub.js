@@ -1,0 +1,100 @@
+// What makes the pages quicker. Everything works without it; nothing here is needed to see or send.
+(() => {
+  "use strict";
+
+  const say = (text) => {
+    const live = document.getElementById("live");
+    live.textContent = "";
+    requestAnimationFrame(() => (live.textContent = text));
+  };
+
+  // <button data-copy="#id"> copies the element's text, <button data-copy-text="…"> the text itself;
+  // data-copied holds the word for "Copied".
+  const copy = async (button) => {
+    const from = button.dataset.copy ? document.querySelector(button.dataset.copy) : null;
+    const text = from ? ("value" in from ? from.value : from.textContent) : button.dataset.copyText;
+    const done = button.dataset.copied || "Copied";
+    await navigator.clipboard.writeText(text);
+    const label = button.querySelector("[data-label]") || button;
+    const before = label.textContent;
+    if (before !== done) {
+      label.textContent = done;
+      setTimeout(() => (label.textContent = before), 2000);
+    }
+    say(done);
+  };
+
+  // <button data-show="id of a password input" data-hide-label="Hide">Show</button>
+  const show = (button) => {
+    const input = document.getElementById(button.dataset.show);
+    const shown = input.type === "text";
+    input.type = shown ? "password" : "text";
+    button.setAttribute("aria-pressed", String(!shown));
+    [button.textContent, button.dataset.hideLabel] = [button.dataset.hideLabel, button.textContent];
+  };
+
+  // <fieldset data-group> of tick boxes with <input data-all> and <span data-count="{n} of {all}">
+  const recount = (group) => {
+    const boxes = [...group.querySelectorAll('input[type="checkbox"]:not([data-all])')];
+    const ticked = boxes.filter((box) => box.checked).length;
+    const all = group.querySelector("[data-all]");
+    const count = group.querySelector("[data-count]");
+    if (all) {
+      all.checked = ticked === boxes.length;
+      all.indeterminate = ticked > 0 && ticked < boxes.length;
+    }
+    if (count) count.textContent = count.dataset.count.replace("{n}", ticked).replace("{all}", boxes.length);
+  };
+
+  // <button data-preset="A B C" data-for="id"> ticks exactly these values within the element
+  const choose = (button) => {
+    const values = button.dataset.preset.split(" ");
+    const within = document.getElementById(button.dataset.for);
+    within.querySelectorAll('input[type="checkbox"]:not([data-all])').forEach((box) => {
+      box.checked = values.includes(box.value);
+    });
+    within.querySelectorAll("[data-group]").forEach(recount);
+    say(button.dataset.said || button.textContent.trim());
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if ("copy" in button.dataset || "copyText" in button.dataset) copy(button);
+    else if (button.dataset.show) show(button);
+    else if (button.dataset.preset) choose(button);
+  });
+
+  document.addEventListener("change", (event) => {
+    const group = event.target.closest("[data-group]");
+    if (!group) return;
+    if ("all" in event.target.dataset) {
+      group.querySelectorAll('input[type="checkbox"]').forEach((box) => (box.checked = event.target.checked));
+    }
+    recount(group);
+  });
+
+  // A choice that only counts with another: <select data-with="id of a radio"> chooses that radio.
+  document.addEventListener("input", (event) => {
+    const radio = event.target.dataset.with && document.getElementById(event.target.dataset.with);
+    if (radio) radio.checked = true;
+  });
+
+  // A form is sent once, however often its button is pressed; coming back to the page frees it again.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || event.defaultPrevented) return;
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "1";
+  });
+  addEventListener("pageshow", () => {
+    document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent);
+  });
+
+  const prepare = (root) => {
+    root.querySelectorAll("button[data-show], [data-needs-script]").forEach((element) => (element.hidden = false));
+    root.querySelectorAll("[data-group]").forEach(recount);
+  };
+  prepare(document);
+  document.addEventListener("htmx:after:swap", (event) => prepare(event.target.querySelectorAll ? event.target : document));
+})();

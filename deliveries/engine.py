@@ -1,0 +1,373 @@
+"""Send what is due: claim, post side by side, record, until nothing is due or the time is up.
+
+The main thread alone speaks to the database; the threads of the pool do HTTP and nothing else, so no database
+transaction is open while a post is on its way. A slot that becomes free is filled at once: nobody waits for the
+slowest post of a batch.
+
+How the engine and `disabling` work together:
+
+- After every batch, inside the transaction that records it, `disabling.after_attempts(results)` is called with a
+  list of `results.Result`: it moves the EndpointHealth rows in bulk and disables or enables configurations.
+  `result.delivery.config` (with `owner`) and `result.delivery.event` are loaded; `result.delivered`,
+  `result.outcome` (the transport's), `result.next`, `result.probe`, `result.late` and `result.at` (the present
+  time by the database's clock) say what came of it. A problem of OURS is nobody else's fault. What it raises is
+  logged and undone, and the attempts are kept all the same. Mails go out by
+  `transaction.on_commit(..., robust=True)`, and not from here: while the main thread waits, no lease is renewed.
+- In every drain `disabling.probes_due()` is asked for the ids of held deliveries to try as a probe. They are
+  claimed from HELD, one at a time for each configuration. A 2xx delivers the post and gives
+  `result.probe and result.delivered`, whereupon `disabling` enables the configuration; any other outcome puts the
+  post back to HELD with no try used up.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from queue import Empty, SimpleQueue
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.utils import timezone
+
+from . import disabling, leases, posting, wake
+from .models import LEASE, Delivery
+from .results import Result, ours
+from .transport import Outcome, Transport
+
+logger = logging.getLogger(__name__)
+
+FEWEST_SLOTS, MOST_SLOTS = (
+    4,
+    48,
+)  # more threads cost throughput where receivers are fast, and are needed where slow
+SLOW = 0.05  # seconds: an answer that takes longer leaves room for more threads
+A_CONFIGURATION, WHILE_IDLE = (
+    4,
+    8,
+)  # in flight at most for one configuration; the second while slots stay free
+BATCH, BATCH_PER_SLOT = 200, 25  # rows claimed at once, at most
+RENEW_EVERY = 7.5  # seconds
+LOOK_AGAIN = 0.1  # seconds after a claim that got all there was
+TICK = 0.2  # seconds: how soon a stop is noticed
+RECORD_SOON = 0.05  # seconds that an outcome may wait for others to be recorded with
+RECORD_AT = 100  # outcomes
+RECORD_AGAIN = 0.5  # seconds
+KEEP_TRYING = 30.0  # seconds in which outcomes are kept while the database is out of reach
+
+
+def drain(budget: float | None = None, stop: Callable[[], bool] | None = None) -> int:
+    """Post all that is due, and recover what a dead worker held. Returns the number of attempts made.
+
+    After `budget` seconds (DELIVERY_DRAIN_BUDGET), or once `stop()` is true or SIGTERM came, it starts nothing new,
+    gives back what it has not begun, and waits for what is in flight: at most DELIVERY_DEADLINE longer.
+    Raises DatabaseError if the database is out of reach.
+    """
+    budget = settings.DELIVERY_DRAIN_BUDGET if budget is None else budget
+    with _told_to_end() as told, ThreadPoolExecutor(MOST_SLOTS, "post") as pool:
+        return _Drain(pool, time.monotonic() + budget, lambda: told() or (stop is not None and stop())).run()
+
+
+@lru_cache(maxsize=1)
+def _transport_of(pid: int) -> Transport:
+    return Transport()
+
+
+def transport() -> Transport:
+    """This process's own, with its open connections; made after the fork."""
+    return _transport_of(os.getpid())
+
+
+@dataclass(slots=True)
+class _Post:
+    """A claimed delivery on its way through the drain. Times are monotonic seconds."""
+
+    delivery: Delivery
+    claimed_at: float
+    probe: bool = False
+    url: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    started_at: float = 0.0
+    done_at: float = 0.0
+    outcome: Outcome | None = None
+
+    def result(self) -> Result:
+        return Result(self.delivery, self.url, posting.stored(self.headers), self.outcome, self.probe)
+
+
+class _Drain:
+    """One run of the engine. A post goes from `unsent` to `flying` to `landed`, and leaves when it is recorded."""
+
+    def __init__(self, pool: ThreadPoolExecutor, until: float, stop: Callable[[], bool]) -> None:
+        self.pool, self.until, self.stop = pool, until, stop
+        self.claim_id: UUID = uuid4()
+        self.transport = transport()
+        self.unsent: list[_Post] = []
+        self.flying: dict[int, _Post] = {}  # by the delivery's id, the oldest first
+        self.finished: SimpleQueue[_Post] = SimpleQueue()  # what the threads hand back
+        self.landed: list[_Post] = []
+        self.in_flight: Counter[int] = Counter()  # by configuration
+        self.tokens: dict[int, str] = {}  # by seller
+        self.slots = FEWEST_SLOTS
+        self.look_again_at = 0.0  # for more that is due
+        self.renew_at = time.monotonic() + RENEW_EVERY
+        self.renewed_at = 0.0  # when the last good renewal began
+        self.renewals_missed = 0
+        self.record_again_at = 0.0
+        self.failing_since: float | None = None  # recording, for the database's sake
+        self.called_for_help = False
+        self.ended = False  # nothing new is claimed or begun any more
+        self.made = 0
+
+    def run(self) -> int:
+        leases.recover()
+        if not self._is_over():
+            self._take_on(leases.claim_probes(self.claim_id, list(disabling.probes_due())), probe=True)
+        while True:
+            self._claim_more()
+            if not (self.unsent or self.flying or self.landed):
+                break
+            self._start_what_can()
+            self._collect()
+            self._renew_in_time()
+            self._record_in_time()
+            self._end_in_time()
+        if not self.ended:
+            leases.settle_strays()
+        return self.made
+
+    def _is_over(self) -> bool:
+        self.ended = self.ended or time.monotonic() >= self.until or self.stop()
+        return self.ended
+
+    # --- claim
+
+    def _claim_more(self) -> None:
+        """Claim before what is unsent gets too little to fill the slots."""
+        now = time.monotonic()
+        idle = not (self.unsent or self.flying)
+        if len(self.unsent) >= self.slots or (now < self.look_again_at and not idle) or self._is_over():
+            return
+        limit = min(BATCH, BATCH_PER_SLOT * self.slots)
+        try:
+            rows = leases.claim(self.claim_id, limit, self._full(now))
+        except DatabaseError:
+            if idle and not self.landed:
+                raise
+            self._lose_the_database("Nothing more can be claimed.")
+            return
+        self._take_on(rows)
+        if len(rows) < limit:
+            self.look_again_at = now + LOOK_AGAIN
+        elif not self.called_for_help:
+            self.called_for_help = True
+            wake.wake()  # there is more than this: an idle worker may join
+
+    def _full(self, now: float) -> set[int]:
+        """The configurations that have enough here: rows that wait for their turn, or answers that take long."""
+        waiting = Counter(post.delivery.config_id for post in self.unsent)
+        full = {config for config, count in waiting.items() if count >= A_CONFIGURATION}
+        slow = {post.delivery.config_id for post in self.flying.values() if now - post.started_at > SLOW}
+        return full | {config for config in slow if self.in_flight[config] >= A_CONFIGURATION}
+
+    def _take_on(self, deliveries: list[Delivery], *, probe: bool = False) -> None:
+        if not deliveries:
+            return
+        self.tokens |= posting.tokens_of({d.owner_id for d in deliveries})
+        now = time.monotonic()
+        self.unsent += [_Post(delivery, claimed_at=now, probe=probe) for delivery in deliveries]
+
+    # --- post
+
+    def _start_what_can(self) -> None:
+        """Fill the slots, most urgent first: each configuration up to its share, then beyond while slots are free."""
+        for most in (A_CONFIGURATION, WHILE_IDLE):
+            kept = []
+            for place, post in enumerate(self.unsent):
+                if len(self.flying) >= self.slots or self.ended:
+                    kept += self.unsent[place:]
+                    break
+                if self.in_flight[post.delivery.config_id] < most:
+                    if not self._start(post):
+                        kept.append(post)
+                else:
+                    kept.append(post)
+            self.unsent = kept
+
+    def _start(self, post: _Post) -> bool:
+        """False, and the drain ends, if the lease might run out before the answer is here."""
+        delivery, config = post.delivery, post.delivery.config
+        post.started_at = time.monotonic()
+        if post.started_at - max(post.claimed_at, self.renewed_at) > lease_left_to_start():
+            self.ended = True
+            return False
+        post.url = config.url
+        try:
+            body = posting.body_of(delivery)
+            post.headers = posting.headers_for(
+                delivery.webhook_id,
+                body,
+                token=self.tokens[delivery.owner_id],
+                secret=config.secret,
+                timestamp=int(time.time()),
+            )
+            delivery.body = body.decode()
+        except Exception as error:  # this one payload cannot be made: the others go
+            logger.exception("%s cannot be posted.", delivery)
+            post.outcome, post.done_at = ours(error, timezone.now()), time.monotonic()
+            self.landed.append(post)
+            return True
+        self.flying[delivery.pk] = post
+        self.in_flight[config.pk] += 1
+        self.pool.submit(self._send, post, body)
+        return True
+
+    def _send(self, post: _Post, body: bytes) -> None:
+        """In a thread of the pool: HTTP and nothing else."""
+        try:
+            post.outcome = self.transport.post(post.delivery.config_id, post.url, post.headers, body)
+        except Exception as error:  # it promises not to; an outcome must come back all the same
+            logger.exception("The transport raised.")
+            post.outcome = ours(error, timezone.now())
+        post.done_at = time.monotonic()
+        self.finished.put(post)
+
+    def _collect(self) -> None:
+        """Wait for an answer, but no longer than until something else may be due; take all that are there."""
+        if not self.flying:
+            return
+        try:
+            post = self.finished.get(timeout=RECORD_SOON if self.landed or self.unsent else TICK)
+            while True:
+                self._land(post)
+                post = self.finished.get_nowait()
+        except Empty:
+            self._grow()
+
+    def _land(self, post: _Post) -> None:
+        del self.flying[post.delivery.pk]
+        self.in_flight[post.delivery.config_id] -= 1
+        self.landed.append(post)
+        if post.done_at - post.started_at < SLOW:
+            self.slots = max(FEWEST_SLOTS, self.slots - 1)
+
+    def _grow(self) -> None:
+        """More slots where half of them or more wait for slow answers while others want to start."""
+        now = time.monotonic()
+        slow = sum(now - post.started_at > SLOW for post in self.flying.values())
+        if self.unsent and len(self.flying) >= self.slots and slow * 2 >= self.slots:
+            self.slots = min(MOST_SLOTS, self.slots + FEWEST_SLOTS)
+
+    # --- keep the lease
+
+    def _renew_in_time(self) -> None:
+        began = time.monotonic()
+        claimed = len(self.unsent) + len(self.flying) + len(self.landed)
+        if began < self.renew_at or not claimed:
+            return
+        self.renew_at = began + RENEW_EVERY
+        try:
+            rows = leases.renew(self.claim_id)
+        except DatabaseError:
+            self.renewals_missed += 1
+            if self.renewals_missed > 1:
+                self._lose_the_database("The lease could not be renewed twice.")
+            return
+        self.renewals_missed, self.renewed_at = 0, began
+        if rows < claimed:
+            logger.warning(
+                "Of %s claimed posts %s are gone: nothing new is started.", claimed, claimed - rows
+            )
+            self.ended = True
+
+    def _end_in_time(self) -> None:
+        """Once the time is up, what has not begun goes back."""
+        if not self.unsent or not self._is_over():
+            return
+        try:
+            for probes in (False, True):
+                leases.give_back(
+                    self.claim_id, [p.delivery for p in self.unsent if p.probe == probes], probes=probes
+                )
+        except DatabaseError:
+            self._lose_the_database("What has not begun is left to its lease.")
+        self.unsent.clear()
+
+    def _lose_the_database(self, consequence: str) -> None:
+        """Called while a DatabaseError is handled: go on without, for the sake of what is in flight."""
+        logger.error(consequence, exc_info=True)  # noqa: LOG014  every caller is in an except clause
+        self.ended = True
+        if not connection.in_atomic_block:
+            connection.close()  # the next query opens a new one
+
+    # --- record
+
+    def _record_in_time(self) -> None:
+        if not self.landed:
+            return
+        now = time.monotonic()
+        quiet = not (self.flying or self.unsent)
+        if now < self.record_again_at:
+            if quiet:
+                time.sleep(TICK)
+        elif quiet or len(self.landed) >= RECORD_AT or now - self.landed[0].done_at >= RECORD_SOON:
+            self._record(now)
+
+    def _record(self, now: float) -> None:
+        """Outcomes outlive a database that is away for a while; after that they are left to the lease."""
+        results = [post.result() for post in self.landed]
+        try:
+            leases.record(self.claim_id, results)
+        except (OperationalError, InterfaceError):
+            self._lose_the_database(f"{len(results)} outcomes cannot be recorded yet.")
+            self.failing_since = self.failing_since or now
+            self.record_again_at = now + RECORD_AGAIN
+            if now - self.failing_since < KEEP_TRYING:
+                return
+            logger.error("%s outcomes are lost: these posts will be sent again.", len(results))
+        except DatabaseError:
+            logger.exception("A batch cannot be recorded: each is recorded by itself.")
+            for result in results:
+                self._record_alone(result)
+        else:
+            self.made += len(results)
+            self.failing_since = None
+        self.landed.clear()
+
+    def _record_alone(self, result: Result) -> None:
+        """An answer that the database refuses must not have its post sent for ever: it is kept without its answer."""
+        try:
+            leases.record(self.claim_id, [result])
+        except DatabaseError:
+            logger.exception("The answer to %s cannot be stored.", result.delivery)
+            result.outcome = replace(result.outcome, headers=[], body=b"", detail="")
+            leases.record(self.claim_id, [result])
+        self.made += 1
+
+
+def lease_left_to_start() -> float:
+    """Seconds after a good renewal in which a post may begin, so that its answer is here before the lease ends."""
+    return LEASE.total_seconds() - settings.DELIVERY_DEADLINE - 5
+
+
+@contextmanager
+def _told_to_end() -> Iterator[Callable[[], bool]]:
+    """Hear SIGTERM while the drain lasts; it takes effect when the drain is done."""
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be heard
+        yield lambda: False
+        return
+    told = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
+    try:
+        yield told.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        if told.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,199 @@
+"""The engine's hold on the rows: claim, renew, give back, record. Each is one short transaction.
+
+Nothing is popped: a delivery is claimed by a `claim_id` until `lease_until`, and whoever writes its outcome checks
+first that the claim still is its own.
+"""
+
+import logging
+import random
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import DatabaseError, connection, models, transaction
+from django.db.models import Case, Exists, F, OuterRef, Value, When
+from django.db.models.functions import Now
+
+from configurations.models import State as ConfigState
+from configurations.models import WebhookConfig
+
+from . import disabling, retries
+from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, State
+from .results import Result
+
+logger = logging.getLogger(__name__)
+
+# What recording writes; the claim ends with it.
+_RECORDED = [
+    "state",
+    "tries",
+    "attempts_made",
+    "next_try_at",
+    "claim_id",
+    "lease_until",
+    "finished_at",
+    "body",
+    "last_status",
+    "last_problem",
+    "answered_page",
+]
+
+
+def recover() -> int:
+    """Make those due again whose worker renews no more; no try is counted. Returns how many."""
+    lapsed = Delivery.objects.lease_ran_out()
+    if not lapsed.exists():  # so that an idle drain takes no write lock
+        return 0
+    return lapsed.update(state=State.WAITING, claim_id=None, lease_until=None)
+
+
+def settle_strays() -> int:
+    """Hold or discard what is due to a configuration that is not on. Returns how many.
+
+    Its listeners did so when it was switched off; a post that was just then written, or in flight, is left over.
+    """
+    strays = Delivery.objects.due().exclude(config__state=ConfigState.ON)
+    pks = list(strays.values_list("pk", flat=True)[:1000])
+    if not pks:
+        return 0
+    removed = WebhookConfig.objects.filter(pk=OuterRef("config"), state=ConfigState.REMOVED)
+    return (
+        Delivery.objects.due()
+        .filter(pk__in=pks)
+        .annotate(is_removed=Exists(removed))
+        .update(
+            state=Case(When(is_removed=True, then=Value(State.DISCARDED)), default=Value(State.HELD)),
+            finished_at=Case(When(is_removed=True, then=Now())),
+        )
+    )
+
+
+def claim(claim_id: UUID, limit: int, full: Iterable[int] = ()) -> list[Delivery]:
+    """Up to `limit` posts that are due, most urgent first, now ours. `full`: configurations to leave out."""
+    due = Delivery.objects.due().filter(config__state=ConfigState.ON).exclude(config__in=full)
+    return _take(due.most_urgent_first()[:limit], claim_id)
+
+
+def claim_probes(claim_id: UUID, pks: Sequence[int]) -> list[Delivery]:
+    """Those of these held posts that may be tried as a probe, now ours: one at a time for each configuration."""
+    if not pks:
+        return []
+    on_its_way = Delivery.objects.filter(config=OuterRef("config"), state=State.SENDING)
+    probes = Delivery.objects.held().filter(pk__in=pks, config__state=ConfigState.DISABLED)
+    return _take(probes.exclude(Exists(on_its_way)).most_urgent_first(), claim_id)
+
+
+def _take(wanted: DeliveryQuerySet, claim_id: UUID) -> list[Delivery]:
+    with transaction.atomic():
+        if (
+            connection.features.has_select_for_update
+        ):  # else, on SQLite, the transaction locked them at its start
+            wanted = wanted.select_for_update(skip_locked=True, of=("self",))
+        pks = list(wanted.values_list("pk", flat=True))
+        if not pks:
+            return []
+        Delivery.objects.filter(pk__in=pks).update(
+            state=State.SENDING, claim_id=claim_id, lease_until=Now() + Value(LEASE, models.DurationField())
+        )
+    rows = Delivery.objects.filter(pk__in=pks, claim_id=claim_id).select_related("event").most_urgent_first()
+    deliveries = list(rows)
+    # Apart, and once for each: reading a secret costs 50 µs.
+    configs = WebhookConfig.objects.select_related("owner__user").in_bulk({d.config_id for d in deliveries})
+    for delivery in deliveries:
+        delivery.config = configs[delivery.config_id]
+    return deliveries
+
+
+def renew(claim_id: UUID) -> int:
+    """Lengthen the lease of all that is claimed by `claim_id`. Returns how many rows that still are."""
+    return _held_by(claim_id).update(lease_until=Now() + Value(LEASE, models.DurationField()))
+
+
+def give_back(claim_id: UUID, deliveries: Iterable[Delivery], *, probes: bool = False) -> int:
+    """What was claimed and not begun is as before: due, or held where it was a probe. No try is counted."""
+    return (
+        _held_by(claim_id)
+        .filter(pk__in=[delivery.pk for delivery in deliveries])
+        .update(state=State.HELD if probes else State.WAITING, claim_id=None, lease_until=None)
+    )
+
+
+def _held_by(claim_id: UUID) -> DeliveryQuerySet:
+    return Delivery.objects.filter(claim_id=claim_id, state=State.SENDING)
+
+
+def record(claim_id: UUID, results: Sequence[Result]) -> None:
+    """Keep the attempts, move the deliveries that still are ours, judge the configurations.
+
+    Fills in each result's `next`, `late` and `at`, and its delivery as it stands now. A DatabaseError leaves
+    nothing written, and the call may be repeated.
+    """
+    with transaction.atomic():
+        rows = Delivery.objects.select_for_update().filter(pk__in=[r.delivery.pk for r in results])
+        facts = ("pk", "tries", "attempts_made", "state", "claim_id", "now")
+        present = {pk: rest for pk, *rest in rows.annotate(now=Now()).values_list(*facts)}
+        states = dict(
+            WebhookConfig.objects.filter(pk__in={r.delivery.config_id for r in results}).values_list(
+                "pk", "state"
+            )
+        )
+        ours, late = [], []
+        for result in results:
+            tries, attempts_made, state, holder, now = present[result.delivery.pk]
+            result.delivery.tries = tries + (not result.probe)
+            result.delivery.attempts_made = attempts_made + 1
+            result.late = (state, holder) != (State.SENDING, claim_id)
+            _conclude(result, now, states[result.delivery.config_id])
+            (late if result.late else ours).append(result)
+        # Every one of these rows exists, so this is an UPDATE of all of them in one statement.
+        Delivery.objects.bulk_create(
+            [result.delivery for result in ours],
+            update_conflicts=True,
+            unique_fields=["pk"],
+            update_fields=_RECORDED,
+        )
+        Delivery.objects.filter(pk__in=[r.delivery.pk for r in late]).update(
+            attempts_made=F("attempts_made") + 1
+        )
+        DeliveryAttempt.objects.bulk_create([r.attempt(r.delivery.attempts_made) for r in results])
+        _judge(results)
+
+
+def _conclude(result: Result, now: datetime, config_state: str) -> None:
+    """Write what became of it onto the instance."""
+    delivery, outcome = result.delivery, result.outcome
+    tries = max(delivery.tries, 1)  # a probe may be a post that was never tried
+    result.at = now
+    result.next = retries.after(outcome, result.url, tries, at=now, chance=random.random())  # noqa: S311
+    if result.late:
+        return
+    delivery.claim_id = delivery.lease_until = delivery.next_try_at = delivery.finished_at = None
+    delivery.last_status = outcome.status
+    delivery.last_problem = outcome.problem or ""
+    delivery.answered_page = result.answered_page()
+    if result.delivered:
+        delivery.state = State.DELIVERED
+    elif config_state == ConfigState.REMOVED:
+        delivery.state = State.DISCARDED
+    elif result.probe:
+        delivery.state = State.HELD
+    elif result.next.wait is None:
+        delivery.state = State.FAILED
+    elif config_state == ConfigState.ON:
+        delivery.state = State.WAITING
+        delivery.next_try_at = now + result.next.wait
+    else:
+        delivery.state = State.HELD
+    if delivery.state in (State.DELIVERED, State.FAILED, State.DISCARDED):
+        delivery.finished_at = now
+
+
+def _judge(results: Sequence[Result]) -> None:
+    """The outcomes are kept whatever becomes of this: a post that is not recorded would be sent again and again."""
+    try:
+        with transaction.atomic():
+            disabling.after_attempts(list(results))
+    except DatabaseError:
+        raise
+    except Exception:
+        logger.exception("The health of the configurations could not be judged.")

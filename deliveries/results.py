@@ -1,0 +1,86 @@
+"""What came of one post, as it is handed from the engine to the rows and to `disabling`."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from . import retries
+from .models import Delivery, DeliveryAttempt, Problem
+from .transport import Outcome
+
+_PAGE = re.compile(rb"<!doctype\s+html|<html[\s>]", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Result:
+    """One finished post.
+
+    `delivery` has its `config` (with `owner`) and `event` loaded, and, once recorded, its new state. `outcome`
+    is the transport's; its problem is OURS where the post could not even be made, which is no fault of the
+    receiver's. `late`: the claim was lost in between, so the attempt is kept and nothing else was moved.
+    """
+
+    delivery: Delivery
+    url: str  # the one posted to; the configuration may have another by now
+    request_headers: list[list[str]]  # as they are stored: the token is masked
+    outcome: Outcome
+    probe: bool = False  # a held post, tried to see whether its receiver works again
+    next: retries.Next = field(default_factory=lambda: retries.Next(delivered=False))
+    late: bool = False
+    at: datetime | None = None  # when it was recorded, by the database's clock
+
+    @property
+    def delivered(self) -> bool:
+        return self.next.delivered
+
+    def attempt(self, number: int) -> DeliveryAttempt:
+        """The row that keeps it, not saved yet."""
+        outcome = self.outcome
+        return DeliveryAttempt(
+            delivery=self.delivery,
+            number=number,
+            started_at=outcome.started_at,
+            duration_ms=max(0, outcome.took // timedelta(milliseconds=1)),
+            url=self.url,
+            request_headers=self.request_headers,
+            status=outcome.status,
+            problem=outcome.problem or "",
+            detail=_storable(outcome.detail)[:300],
+            response_headers=[[_storable(name), _storable(value)] for name, value in outcome.headers],
+            response_body=outcome.body,
+            response_cut=outcome.cut,
+            delivered=self.delivered,
+            late=self.late,
+        )
+
+    def answered_page(self) -> bool:
+        """Delivered by the rules, but what answered is a web page: most likely not the receiver at all."""
+        status = self.outcome.status
+        return (
+            status is not None
+            and 200 <= status < 300
+            and any(
+                name.lower() == "content-type" and value.strip().lower().startswith("text/html")
+                for name, value in self.outcome.headers
+            )
+            and _PAGE.search(self.outcome.body) is not None
+        )
+
+
+def ours(error: Exception, at: datetime) -> Outcome:
+    """The outcome of a post that could not be made."""
+    return Outcome(
+        status=None,
+        problem=Problem.OURS,
+        detail=f"{type(error).__name__}: {error}",
+        headers=[],
+        body=b"",
+        cut=False,
+        took=timedelta(0),
+        started_at=at,
+    )
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL stores neither NUL nor half a surrogate pair, and a receiver may send both."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()

@@ -5,20 +5,26 @@ finds the row moved on since raises or counts, and never overwrites.
 """
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from configurations.events import EventType, Priority
 from configurations.models import Reason, Version, WebhookConfig
+from configurations.models import State as ConfigState
 from sales.models import AbandonedCart, Product, Seller, Transaction
 
-LEASE = timedelta(seconds=45)  # of a claim; renewed every 7.5 s while anything of it is unfinished
+from . import retries
+
+LEASE = settings.DELIVERY_LEASE  # of a claim; renewed at every sixth of it while anything of it is unfinished
 LEASE_LIMIT = 2 * LEASE
 
 
@@ -79,6 +85,7 @@ class State(models.TextChoices):
     DISCARDED = "discarded", _("Discarded")  # by its owner, or with its configuration
 
 
+CART_KEEPS = timedelta(hours=24)  # after that, a word about an abandoned cart comes too late
 FINISHED = (State.DELIVERED, State.FAILED, State.DISCARDED)
 
 
@@ -110,8 +117,13 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.order_by("-created_at", "-pk")
 
     def due(self) -> "DeliveryQuerySet":
-        """Waiting, and its time has come by the database's clock; a first try has no time: due at once."""
-        return self.filter(Q(next_try_at=None) | Q(next_try_at__lte=Now()), state=State.WAITING)
+        """Waiting, and its time has come by the database's clock; a first try has no time: due at once.
+
+        A time further ahead than any wait is one from before the clock was set back.
+        """
+        far_ahead = Now() + models.Value(retries.longest_wait(), models.DurationField())
+        its_time = Q(next_try_at=None) | Q(next_try_at__lte=Now()) | Q(next_try_at__gt=far_ahead)
+        return self.filter(its_time, state=State.WAITING)
 
     def most_urgent_first(self) -> "DeliveryQuerySet":
         return self.order_by("priority", F("next_try_at").asc(nulls_first=True), "pk")
@@ -126,6 +138,69 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def held(self) -> "DeliveryQuerySet":
         return self.filter(state=State.HELD)
+
+    def stale(self, now: datetime) -> "DeliveryQuerySet":
+        """Those that help nobody any more at `now`: carts left a day ago, bank slips and PIX codes past their date.
+
+        An approved never goes stale. The day is that of the current time zone.
+        """
+        old_cart = Q(event__type=EventType.CART_ABANDONED, event__occurred_at__lt=now - CART_KEEPS)
+        run_out = Q(event__sale__billet_due_on__lt=timezone.localdate(now)) | Q(
+            event__sale__pix_expires_at__lt=now
+        )
+        return self.filter(old_cart | Q(run_out, event__type=EventType.BILLET_PRINTED))
+
+    def send_again(self) -> int:
+        """Whatever is not on its way goes at once: what waits, with its next try; the others, with a fresh set.
+
+        Only where the configuration is on. Returns how many.
+        """
+        moved = self._to_sendable(State.WAITING).update(
+            state=State.WAITING,
+            tries=models.Case(models.When(state=State.WAITING, then=F("tries")), default=0),
+            next_try_at=None,
+            finished_at=None,
+        )
+        return _and_wake(moved)
+
+    def release(self) -> int:
+        """held -> waiting, tries counted afresh, where the configuration is on. Returns how many."""
+        held = self.held().filter(config__state=ConfigState.ON)
+        return _and_wake(held.update(state=State.WAITING, tries=0, next_try_at=None))
+
+    def hold(self) -> int:
+        """waiting -> held. Returns how many."""
+        return self.filter(state=State.WAITING).update(state=State.HELD)
+
+    def discard(self) -> int:
+        """held | waiting -> discarded. Returns how many."""
+        unsent = self.filter(state__in=(State.HELD, State.WAITING))
+        return _and_wake(unsent.update(state=State.DISCARDED, next_try_at=None, finished_at=Now()))
+
+    def _to_sendable(self, *also: State) -> "DeliveryQuerySet":
+        return self.filter(state__in=(*FINISHED, State.HELD, *also), config__state=ConfigState.ON)
+
+
+def _and_wake(moved: int) -> int:
+    """Have the worker look after the commit, if any row was moved."""
+    from . import wake  # it needs WakeFlag
+
+    if moved:
+        transaction.on_commit(wake.wake)
+    return moved
+
+
+_NOT_ON = {
+    ConfigState.OFF: _(
+        "The configuration of this post is switched off. Switch it on first, then send the post."
+    ),
+    ConfigState.DISABLED: _(
+        "The configuration of this post is disabled. Enable it first, then send the post."
+    ),
+    ConfigState.REMOVED: _(
+        "The configuration of this post was removed, so the post cannot be sent any more."
+    ),
+}
 
 
 class Delivery(models.Model):
@@ -189,6 +264,36 @@ class Delivery(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("deliveries:detail", args=[self.pk])
+
+    def reprocess(self) -> None:
+        """delivered | failed | discarded | held -> waiting, tries counted afresh; earlier attempts stay.
+
+        Raises NotPossible if it is on its way, or its configuration is not on.
+        """
+        if not self._rows()._to_sendable().send_again():
+            raise self._not_possible(_("This post is already on its way."))
+        self.refresh_from_db()
+
+    def send_now(self) -> None:
+        """waiting -> due at once; it counts as the next try.
+
+        Raises NotPossible if it does not wait any more, or its configuration is not on.
+        """
+        if not self._rows().filter(state=State.WAITING).send_again():
+            raise self._not_possible(_("This post is no longer waiting."))
+        self.refresh_from_db()
+
+    def _rows(self) -> DeliveryQuerySet:
+        return Delivery.objects.filter(pk=self.pk)
+
+    def _not_possible(self, otherwise: Promise) -> "Delivery.NotPossible":
+        """Why, as the rows stand now: it may be its configuration, or that somebody was quicker."""
+        state, config_state = self._rows().values_list("state", "config__state").get()
+        if config_state in _NOT_ON:
+            return self.NotPossible(_NOT_ON[config_state])
+        if state == State.SENDING:
+            return self.NotPossible(_("This post is already on its way."))
+        return self.NotPossible(otherwise)
 
 
 def new_webhook_id() -> str:

@@ -54,7 +54,7 @@ A_CONFIGURATION, WHILE_IDLE = (
     8,
 )  # in flight at most for one configuration; the second while slots stay free
 BATCH, BATCH_PER_SLOT = 200, 25  # rows claimed at once, at most
-RENEW_EVERY = 7.5  # seconds
+RENEW_EVERY = LEASE.total_seconds() / 6  # seconds
 LOOK_AGAIN = 0.1  # seconds after a claim that got all there was
 TICK = 0.2  # seconds: how soon a stop is noticed
 RECORD_SOON = 0.05  # seconds that an outcome may wait for others to be recorded with
@@ -354,7 +354,7 @@ class _Drain:
 
 def lease_left_to_start() -> float:
     """Seconds after a good renewal in which a post may begin, so that its answer is here before the lease ends."""
-    return LEASE.total_seconds() - settings.DELIVERY_DEADLINE - 5
+    return LEASE.total_seconds() - settings.DELIVERY_DEADLINE - MARGIN
 
 
 @contextmanager

@@ -1,0 +1,21 @@
+"""What deliveries hears: of sales, what is to be posted; of configurations, what becomes of that."""
+
+from typing import Any
+
+from django.dispatch import receiver
+
+from configurations.models import WebhookConfig
+from configurations.signals import configuration_disabled, configuration_removed
+
+from .models import Delivery
+
+
+@receiver(configuration_disabled)
+def hold_what_waits(config: WebhookConfig, **_: Any) -> None:
+    """It stays held until the owner says what becomes of it; what is in flight ends as it began."""
+    Delivery.objects.filter(config=config).hold()
+
+
+@receiver(configuration_removed)
+def discard_what_is_unsent(config: WebhookConfig, **_: Any) -> None:
+    Delivery.objects.filter(config=config).discard()

@@ -39,6 +39,15 @@ _RECORDED = [
 ]
 
 
+def anything_to_do() -> bool:
+    """Whether a drain would find something: a post that is due, a lease that ran out, a probe."""
+    return (
+        Delivery.objects.due().exists()
+        or Delivery.objects.lease_ran_out().exists()
+        or bool(disabling.probes_due())
+    )
+
+
 def recover() -> int:
     """Make those due again whose worker renews no more; no try is counted. Returns how many."""
     lapsed = Delivery.objects.lease_ran_out()

@@ -1,14 +1,30 @@
 """What django-q2 calls. Each bears being run twice, or by two workers at once."""
 
-from django.conf import settings
+from datetime import timedelta
 
-from . import engine, wake
-from .models import Delivery
+from django.conf import settings
+from django.db.models.functions import Now
+from django_q.models import Failure
+
+from . import cluster, disabling, engine, leases, wake
+
+KEEP_FAILURES = timedelta(days=7)  # of jobs, not of posts: django-q2 keeps them for ever
 
 
 def deliver_due() -> None:
-    """Post what is due; what is still due after the budget is for the next job."""
+    """Post what is due; what is left after the budget is for the next job, or for another cluster."""
     wake.taken()
-    engine.drain(settings.DELIVERY_DRAIN_BUDGET)
-    if Delivery.objects.due().exists():
+    engine.drain(settings.DELIVERY_DRAIN_BUDGET, cluster.ending)
+    _wake_for_the_rest()
+
+
+def sweep() -> None:
+    """Every minute: the last resort of the clock, and what is no matter of seconds."""
+    _wake_for_the_rest()
+    Failure.objects.filter(stopped__lt=Now() - KEEP_FAILURES).delete()
+    disabling.look()
+
+
+def _wake_for_the_rest() -> None:
+    if leases.anything_to_do():
         wake.wake()

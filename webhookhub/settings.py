@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "sales.middleware.SellerLocaleMiddleware",
+    "webhookhub.middleware.NoStoreMiddleware",
 ]
 
 TEMPLATES = [
@@ -133,6 +134,9 @@ Q_CLUSTER = {
     "catch_up": False,
     "label": "Queue",
 }
+# Seconds without a job beginning, while there is work, after which a cluster is held to be frozen and is
+# restarted. Longer than the longest job: the budget of a drain and the time limit of its last post.
+WATCHDOG_LIMIT = env.float("WATCHDOG_LIMIT", 45.0)
 if ON_REDIS:
     # Without timeouts a frozen Redis blocks for long; 1 s is the least, since the pusher waits 1 s in BLPOP.
     Q_CLUSTER["redis"] = BROKER_URL + (
@@ -154,15 +158,17 @@ CACHES = {
 # --- Delivery -----------------------------------------------------------------------------------------
 
 DELIVERY_CONNECT_TIMEOUT = 5.0  # seconds
-DELIVERY_DEADLINE = 15.0  # seconds for the whole request, name look-up to last byte
+DELIVERY_DEADLINE = env.float("DELIVERY_DEADLINE", 15.0)  # seconds for the whole request, name look-up to last byte
 DELIVERY_MAX_RESPONSE = 64 * 1024  # bytes of the answer that are kept; its headers are capped alike
 # After the first try: five tries in all, which outlive a deploy and a night.
 DELIVERY_RETRY_AFTER = [
-    timedelta(seconds=seconds) for seconds in env.list("DELIVERY_RETRY_AFTER", int, [15, 300, 3600, 43200])
+    timedelta(seconds=seconds) for seconds in env.list("DELIVERY_RETRY_AFTER", float, [15, 300, 3600, 43200])
 ]
 DELIVERY_RETRY_JITTER = 0.1  # each wait is lengthened or shortened by up to this share
 DELIVERY_RETRY_AFTER_CAP = timedelta(hours=2)  # the longest Retry-After that is honoured
 DELIVERY_DRAIN_BUDGET = 15.0  # seconds after which a job hands on to the next
+# Of a claim, renewed as long as anything of it is unfinished. The time limit of one post, and some, fits in.
+DELIVERY_LEASE = timedelta(seconds=env.float("DELIVERY_LEASE", 45.0))
 # Private networks that may be posted to all the same, e.g. 10.1.0.0/16. None, unless set.
 DELIVERY_ALLOWED_NETWORKS = [ip_network(net) for net in env.list("DELIVERY_ALLOWED_NETWORKS", default=[])]
 DELIVERY_ALLOWED_PORTS = env.list("DELIVERY_ALLOWED_PORTS", int, [80, 443, 3000, 5678, 8080, 8443])

@@ -44,17 +44,14 @@ from .transport import Outcome, Transport
 
 logger = logging.getLogger(__name__)
 
-FEWEST_SLOTS, MOST_SLOTS = (
-    4,
-    48,
-)  # more threads cost throughput where receivers are fast, and are needed where slow
-SLOW = 0.05  # seconds: an answer that takes longer leaves room for more threads
-A_CONFIGURATION, WHILE_IDLE = (
-    4,
-    8,
-)  # in flight at most for one configuration; the second while slots stay free
+# Threads: more of them cost throughput where receivers are fast, and are needed where they are slow.
+FEWEST_SLOTS, MOST_SLOTS = 4, 48
+SLOW = 0.05  # seconds: an answer that takes longer makes room for more threads
+# In flight at most for one configuration, and as long as slots stay free.
+A_CONFIGURATION, WHILE_IDLE = 4, 8
 BATCH, BATCH_PER_SLOT = 200, 25  # rows claimed at once, at most
-RENEW_EVERY = LEASE.total_seconds() / 6  # seconds
+RENEW_EVERY = LEASE.total_seconds() / 6
+MARGIN = LEASE.total_seconds() / 9  # of the lease that is left when the slowest answer is here
 LOOK_AGAIN = 0.1  # seconds after a claim that got all there was
 TICK = 0.2  # seconds: how soon a stop is noticed
 RECORD_SOON = 0.05  # seconds that an outcome may wait for others to be recorded with

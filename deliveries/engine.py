@@ -82,6 +82,13 @@ def transport() -> Transport:
     return _transport_of(os.getpid())
 
 
+def forget_transport() -> None:
+    """Close its connections; the next drain makes a new one, by the settings of then."""
+    if _transport_of.cache_info().currsize:
+        transport().close()
+        _transport_of.cache_clear()
+
+
 @dataclass(slots=True)
 class _Post:
     """A claimed delivery on its way through the drain. Times are monotonic seconds."""

@@ -46,23 +46,27 @@
     if (count) count.textContent = count.dataset.count.replace("{n}", ticked).replace("{all}", boxes.length);
   };
 
-  // <button data-preset="A B C" data-for="id"> ticks exactly these values within the element
-  const choose = (button) => {
-    const values = button.dataset.preset.split(" ");
-    const within = document.getElementById(button.dataset.for);
+  // <a data-preset="A B C" data-for="id"> ticks exactly these values within the element
+  const choose = (link) => {
+    const values = link.dataset.preset.split(" ");
+    const within = document.getElementById(link.dataset.for);
     within.querySelectorAll('input[type="checkbox"]:not([data-all])').forEach((box) => {
       box.checked = values.includes(box.value);
     });
     within.querySelectorAll("[data-group]").forEach(recount);
-    say(button.dataset.said || button.textContent.trim());
+    say(link.textContent.trim());
   };
 
   document.addEventListener("click", (event) => {
+    const preset = event.target.closest("a[data-preset]");
+    if (preset) {
+      event.preventDefault();
+      choose(preset);
+    }
     const button = event.target.closest("button");
     if (!button) return;
     if ("copy" in button.dataset || "copyText" in button.dataset) copy(button);
     else if (button.dataset.show) show(button);
-    else if (button.dataset.preset) choose(button);
   });
 
   document.addEventListener("change", (event) => {

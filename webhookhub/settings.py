@@ -210,6 +210,7 @@ ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # of a changed password, to its owner
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "configurations:list"
 LOGOUT_REDIRECT_URL = "account_login"

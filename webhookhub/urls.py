@@ -1,9 +1,40 @@
 """Every address of the site."""
 
+from allauth.account import views as account_views
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+from django.views.i18n import set_language
+
+# Of allauth's pages those that we have: accounts and their e-mail addresses come from staff, so there is no
+# sign-up and no page of addresses. Its code asks for some of the names even so; the sign-up's says it is closed.
+accounts = [
+    path("login/", account_views.login, name="account_login"),
+    path("logout/", account_views.logout, name="account_logout"),
+    path("signup/", account_views.signup, name="account_signup"),
+    path("inactive/", account_views.account_inactive, name="account_inactive"),
+    path("reauthenticate/", account_views.reauthenticate, name="account_reauthenticate"),
+    path("password/change/", account_views.password_change, name="account_change_password"),
+    path("password/set/", account_views.password_set, name="account_set_password"),
+    path("password/reset/", account_views.password_reset, name="account_reset_password"),
+    path("password/reset/done/", account_views.password_reset_done, name="account_reset_password_done"),
+    re_path(
+        r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
+        account_views.password_reset_from_key,
+        name="account_reset_password_from_key",
+    ),
+    path(
+        "password/reset/key/done/",
+        account_views.password_reset_from_key_done,
+        name="account_reset_password_from_key_done",
+    ),
+]
 
 urlpatterns = [
-    path("accounts/", include("allauth.urls")),
+    path("", RedirectView.as_view(pattern_name="configurations:list"), name="home"),
+    path("tools/webhook/configurations/", include("configurations.urls")),
+    path("", include("sales.urls")),
+    path("accounts/", include(accounts)),
+    path("language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
 ]

@@ -1,0 +1,195 @@
+"""Cells of an import: how a text, or a value of JSON, becomes a fact. The rules a field has are the model's."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext as _
+
+_PLAIN = re.compile(r"-?\d+(?:[.,]\d{1,2})?\Z")
+_GROUPED = re.compile(r"-?\d{1,3}(?:(?:\.\d{3})+,|(?:,\d{3})+\.)\d{1,2}\Z")  # 1.234,56 and 1,234.56
+_WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_SOURCES = ("MARKETPLACE", "PRODUCER", "COPRODUCER", "AFFILIATE", "ADDON")
+_CENT = Decimal("0.01")
+
+
+def load_json(text: str) -> Any:
+    """JSON with exact numbers. Raises ValueError."""
+    try:
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _text(raw: Any) -> str:
+    if isinstance(raw, bool) or not isinstance(raw, str | int | Decimal):
+        raise ValidationError(_("Write a text."))
+    text = str(raw).strip()
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValidationError(_("It holds a character that cannot be stored."))
+    return text
+
+
+def _upper(raw: Any) -> str:
+    return _text(raw).upper()
+
+
+def _digits(raw: Any) -> str:
+    """Phones come as +55 (11) 98765-4321; the posts hold digits."""
+    return re.sub(r"[\s()+.-]", "", _text(raw))
+
+
+def _amount(raw: Any) -> Decimal:
+    try:
+        if isinstance(raw, int | Decimal) and not isinstance(raw, bool):
+            value = Decimal(raw)
+            return value.quantize(_CENT) if value == value.quantize(_CENT) else value
+    except InvalidOperation:
+        raise ValidationError(_("The amount is too large.")) from None
+    text = _text(raw)
+    if _GROUPED.match(text):
+        whole, cents = re.split(r"[.,](?=\d{1,2}\Z)", text)
+        text = re.sub(r"[.,]", "", whole) + "." + cents
+    elif not _PLAIN.match(text):
+        raise ValidationError(
+            _("“%(value)s” is no amount: write it as 1234.56 or 1234,56."), params={"value": text}
+        )
+    return Decimal(text.replace(",", "."))
+
+
+def _whole(raw: Any) -> int:
+    text = _text(raw)
+    if not re.fullmatch(r"\d{1,19}", text):
+        raise ValidationError(_("“%(value)s” is no whole number."), params={"value": text})
+    return int(text)
+
+
+def _yes_or_no(raw: Any) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    try:
+        return _WORDS[_text(raw).lower()]
+    except KeyError:
+        raise ValidationError(_("Write true or false.")) from None
+
+
+def _day(raw: Any) -> date:
+    try:
+        day = parse_date(_text(raw))
+    except ValueError:
+        day = None
+    if day is None:
+        raise ValidationError(_("“%(value)s” is no day: write it as 2026-11-23."), params={"value": raw})
+    return day
+
+
+def _commissions(raw: Any) -> list[dict[str, str]]:
+    """A list of {source, value, currency}; in a CSV cell, the same as JSON."""
+    problem = ValidationError(
+        _('Write a list such as [{"source": "PRODUCER", "value": "131.45", "currency": "BRL"}].')
+    )
+    try:
+        shares = load_json(raw) if isinstance(raw, str) else raw
+    except ValueError:
+        raise problem from None
+    if not isinstance(shares, list):
+        raise problem
+    for share in shares:
+        if not isinstance(share, dict) or share.keys() != {"source", "value", "currency"}:
+            raise problem
+        if share["source"] not in _SOURCES or not re.fullmatch(r"[A-Z]{3}", str(share["currency"])):
+            raise problem
+    return [share | {"value": str(_amount(share["value"]))} for share in shares]
+
+
+def _moment(zone: ZoneInfo | None) -> Callable[[Any], datetime]:
+    def parse(raw: Any) -> datetime:
+        text = _text(raw)
+        try:
+            moment = parse_datetime(text)
+        except ValueError:
+            moment = None
+        if moment is None:
+            raise ValidationError(
+                _("“%(value)s” is no time: write it as 2026-11-23T15:52:10Z."), params={"value": text}
+            )
+        if moment.tzinfo is None:
+            if zone is None:
+                raise ValidationError(
+                    _("“%(value)s” has no time zone: add Z or an offset, or give --time-zone."),
+                    params={"value": text},
+                )
+            moment = moment.replace(tzinfo=zone)
+        try:
+            return moment.astimezone(ZoneInfo("UTC"))
+        except OverflowError:
+            raise ValidationError(_("The time is out of range.")) from None
+
+    return parse
+
+
+def _choice(model_field: models.Field) -> Callable[[Any], str]:
+    values = {str(value).upper(): value for value, _label in model_field.flatchoices}
+
+    def parse(raw: Any) -> str:
+        text = _text(raw)
+        if (value := values.get(text.upper())) is None:
+            raise ValidationError(
+                _("“%(value)s” is not known here: write one of %(values)s."),
+                params={"value": text, "values": ", ".join(values.values())},
+            )
+        return value
+
+    return parse
+
+
+NOT_GIVEN = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One fact of one model, and how to read it."""
+
+    attribute: str
+    field: models.Field
+    parse: Callable[[Any], Any]
+
+    @classmethod
+    def of(cls, model: type[models.Model], attribute: str, zone: ZoneInfo | None) -> "Column":
+        model_field = model._meta.get_field(attribute)
+        parsers: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+            (models.DateTimeField, _moment(zone)),
+            (models.DateField, _day),
+            (models.DecimalField, _amount),
+            (models.BooleanField, _yes_or_no),
+            (models.IntegerField, _whole),
+            (models.JSONField, _commissions),
+        )
+        parse = next((parser for kind, parser in parsers if isinstance(model_field, kind)), _text)
+        if model_field.choices:
+            parse = _choice(model_field)
+        elif attribute.startswith("buyer_phone"):
+            parse = _digits
+        elif attribute.endswith("_iso") or attribute == "currency":
+            parse = _upper
+        return cls(attribute, model_field, parse)
+
+    def clean(self, raw: Any) -> Any:
+        """The fact, or NOT_GIVEN for an empty cell where the fact cannot be empty. Raises ValidationError."""
+        if raw is None or (isinstance(raw, str) and not raw.strip()):
+            if self.field.null:
+                return None
+            return self.field.get_default() if self.field.blank else NOT_GIVEN
+        return self.field.clean(self.parse(raw), None)

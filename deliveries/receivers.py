@@ -6,8 +6,21 @@ from django.dispatch import receiver
 
 from configurations.models import WebhookConfig
 from configurations.signals import configuration_disabled, configuration_removed
+from sales.models import AbandonedCart, StatusChange
+from sales.signals import cart_abandoned, transaction_status_changed
 
 from .models import Delivery
+from .recording import record_carts, record_events
+
+
+@receiver(transaction_status_changed)
+def post_status_changes(changes: list[StatusChange], **_: Any) -> None:
+    record_events(changes)
+
+
+@receiver(cart_abandoned)
+def post_carts(carts: list[AbandonedCart], **_: Any) -> None:
+    record_carts(carts)
 
 
 @receiver(configuration_disabled)

@@ -1,0 +1,135 @@
+"""What happened becomes Events, and a Delivery for each configuration that asks for it.
+
+All in the transaction that changed the sales: they are there together, or not at all.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from django.db import models, transaction
+from django.utils import timezone
+
+from configurations.events import BY_STATUS, BY_TYPE, EventType
+from configurations.models import State as ConfigState
+from configurations.models import WebhookConfig
+from sales.models import AbandonedCart, StatusChange
+
+from . import wake
+from .contract import snapshot
+from .models import Audience, Delivery, Event, State, new_webhook_id
+
+Row = TypeVar("Row", bound=models.Model)
+Configs = dict[int, list[WebhookConfig]]  # by owner
+
+
+def record_events(changes: Iterable[StatusChange]) -> None:
+    """Write an Event, with its Deliveries, for each change to a status that an event announces."""
+    announced = [change.sale for change in changes if change.sale.status in BY_STATUS]
+    events = []
+    for sale in _with_facts(announced, "product__owner", "affiliate", "subscription"):
+        facts = snapshot.Sale.of(sale)
+        event = _event(BY_STATUS[sale.status].type, sale.product, facts)
+        event.sale = sale
+        event.transaction_code, event.amount, event.currency = facts.code, facts.price, facts.currency
+        events.append((event, sale.affiliate_id))
+    _record(events)
+
+
+def record_carts(carts: Iterable[AbandonedCart]) -> None:
+    """Write an Event, with its Deliveries, for each abandoned cart."""
+    events = []
+    for cart in _with_facts(list(carts), "product__owner", "affiliate"):
+        event = _event(EventType.CART_ABANDONED, cart.product, snapshot.Cart.of(cart))
+        event.cart = cart
+        events.append((event, cart.affiliate_id))
+    _record(events)
+
+
+def _event(type_: EventType, product: Any, facts: snapshot.Sale | snapshot.Cart) -> Event:
+    return Event(
+        type=type_,
+        snapshot=facts.to_json(),
+        product=product,
+        producer_id=product.owner_id,
+        buyer_email=facts.buyer_email,
+        buyer_name=facts.buyer_name,
+    )
+
+
+def _record(events: list[tuple[Event, int | None]]) -> None:
+    """Write the events, each given with the id of its affiliate, and their deliveries; then wake the worker."""
+    if not events:
+        return
+    configs = _configurations({event.producer_id for event, _ in events} | {a for _, a in events if a})
+    now = timezone.now()
+    deliveries = []
+    for event, affiliate in events:
+        event.occurred_at = now
+        deliveries += _deliveries(event, affiliate, configs)
+    with transaction.atomic():
+        Event.objects.bulk_create([event for event, _ in events])
+        Delivery.objects.bulk_create(deliveries)
+    if any(delivery.state == State.WAITING for delivery in deliveries):
+        transaction.on_commit(wake.wake)
+
+
+def _configurations(owners: set[int]) -> Configs:
+    """All in one query, without the secrets: decrypting them would hold up the sale."""
+    found = defaultdict(list)
+    facts = ("owner", "events", "product", "version", "state")
+    for config in WebhookConfig.objects.owned_by(owners).only(*facts).order_by("pk"):
+        found[config.owner_id].append(config)
+    return found
+
+
+def _deliveries(event: Event, affiliate: int | None, configs: Configs) -> list[Delivery]:
+    """One for each configuration that matches; for the others the event keeps why not."""
+    audiences = {event.producer_id: Audience.PRODUCER}
+    if affiliate:
+        audiences.setdefault(affiliate, Audience.AFFILIATE)  # who sells their own product gets the whole post
+    made = []
+    for owner, audience in audiences.items():
+        for config in configs.get(owner, ()):
+            if mismatch := config.mismatch(event.type, event.product_id):
+                event.mismatches[str(config.pk)] = str(mismatch)
+            else:
+                made.append(_delivery(event, config, audience))
+    return made
+
+
+def _delivery(event: Event, config: WebhookConfig, audience: Audience) -> Delivery:
+    return Delivery(
+        webhook_id=new_webhook_id(),
+        event=event,
+        config=config,
+        owner_id=config.owner_id,
+        audience=audience,
+        version=config.version,
+        priority=BY_TYPE[event.type].priority,
+        created_at=event.occurred_at,
+        state=State.HELD if config.state == ConfigState.DISABLED else State.WAITING,
+    )
+
+
+def _with_facts(rows: list[Row], *relations: str) -> list[Row]:
+    """The rows with all that a snapshot reads; those that lack some of it are read again, in one query."""
+    lacking = [row.pk for row in rows if not all(_has(row, path) for path in relations)]
+    if not lacking:
+        return rows
+    whole = type(rows[0])._default_manager.select_related(*relations).in_bulk(lacking)
+    return [whole.get(row.pk, row) for row in rows]
+
+
+def _has(row: models.Model, path: str) -> bool:
+    """Whether the row, and all along the path of relations, is in memory with every field."""
+    for name in path.split("__"):
+        relation = row._meta.get_field(name)
+        if row.get_deferred_fields():
+            return False
+        if getattr(row, relation.attname) is None:
+            return True
+        if not relation.is_cached(row):
+            return False
+        row = getattr(row, name)
+    return True

@@ -334,8 +334,18 @@ class DeliveryAttempt(models.Model):
         return f"{self.delivery_id}#{self.number}"
 
 
+class Told(models.TextChoices):
+    """The trouble that the owner of a configuration last heard of, and has not heard the end of."""
+
+    FAILING = "failing", _("Buyers wait")
+    DISABLED = "disabled", _("Disabled by us")
+
+
 class EndpointHealth(models.Model):
-    """How a configuration's URL has fared: counters, in a table of their own so that nobody's edit is lost."""
+    """How a configuration's URL has fared, in a table of its own so that nobody's edit is lost.
+
+    `disabling` writes it, and `mails` what the owner was told. The times are the database's.
+    """
 
     config = models.OneToOneField(
         WebhookConfig,
@@ -344,22 +354,35 @@ class EndpointHealth(models.Model):
         related_name="health",
         verbose_name=_("configuration"),
     )
+    url = models.CharField(_("URL"), max_length=2000, blank=True)  # which this is about: a new one starts anew
     last_success_at = models.DateTimeField(_("last success"), null=True)
+    works_since = models.DateTimeField(_("works since"), null=True)  # the first success after the last failure
     # Since the last success:
     failures = models.PositiveIntegerField(_("failures"), default=0)
     first_failure_at = models.DateTimeField(_("failing since"), null=True)
     last_failure_at = models.DateTimeField(_("last failure"), null=True)
+    # What came of the last failure; kept over a success.
+    last_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True)
+    last_problem = models.CharField(_("problem"), max_length=20, choices=Problem, blank=True)
+    last_detail = models.CharField(_("in detail"), max_length=300, blank=True)
     # The run of failures that are the URL's fault and nothing else; any other outcome ends it.
-    fault = models.CharField(max_length=20, choices=Reason, blank=True)
-    fault_count = models.PositiveIntegerField(default=0)
-    fault_since = models.DateTimeField(null=True)
-    next_probe_at = models.DateTimeField(_("next probe"), null=True)  # while we disabled it
-    warned_at = models.DateTimeField(_("owner warned"), null=True)
-    warned_of_failing = models.BooleanField(default=False)  # so the owner is owed word of the recovery
+    fault = models.CharField(_("fault of the URL"), max_length=20, choices=Reason, blank=True)
+    fault_since = models.DateTimeField(_("its fault since"), null=True)
+    next_probe_at = models.DateTimeField(_("next probe"), null=True)  # empty: none is made
+
+    told = models.CharField(_("owner was told"), max_length=10, choices=Told, blank=True)
+    told_at = models.DateTimeField(_("when"), null=True)  # of trouble, the last time
+    mail_tried_at = models.DateTimeField(null=True)  # a mail that is on its way, or failed
 
     class Meta:
         verbose_name = _("health of a URL")
         verbose_name_plural = _("health of the URLs")
+        indexes = (
+            # The clock asks each second.
+            models.Index(
+                fields=["next_probe_at"], name="health_probe_due", condition=Q(next_probe_at__isnull=False)
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.config_id}: {self.failures}"

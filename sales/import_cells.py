@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from django.utils.translation import gettext as _
 _PLAIN = re.compile(r"-?\d+(?:[.,]\d{1,2})?\Z")
 _GROUPED = re.compile(r"-?\d{1,3}(?:(?:\.\d{3})+,|(?:,\d{3})+\.)\d{1,2}\Z")  # 1.234,56 and 1,234.56
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-_SOURCES = ("MARKETPLACE", "PRODUCER", "COPRODUCER", "AFFILIATE", "ADDON")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # neither PostgreSQL nor UTF-8 takes them
 _CENT = Decimal("0.01")
 
 
@@ -37,7 +38,7 @@ def _text(raw: Any) -> str:
     if isinstance(raw, bool) or not isinstance(raw, str | int | Decimal):
         raise ValidationError(_("Write a text."))
     text = str(raw).strip()
-    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+    if _UNSTORABLE.search(text):
         raise ValidationError(_("It holds a character that cannot be stored."))
     return text
 
@@ -95,23 +96,30 @@ def _day(raw: Any) -> date:
     return day
 
 
-def _commissions(raw: Any) -> list[dict[str, str]]:
-    """A list of {source, value, currency}; in a CSV cell, the same as JSON."""
-    problem = ValidationError(
-        _('Write a list such as [{"source": "PRODUCER", "value": "131.45", "currency": "BRL"}].')
-    )
+def _commissions(raw: Any) -> Any:
+    """A list of {source, value, currency}, perhaps with a conversion; in a CSV cell, the same as JSON.
+
+    What is no such list is for the field's validator to refuse.
+    """
     try:
         shares = load_json(raw) if isinstance(raw, str) else raw
     except ValueError:
-        raise problem from None
-    if not isinstance(shares, list):
-        raise problem
-    for share in shares:
-        if not isinstance(share, dict) or share.keys() != {"source", "value", "currency"}:
-            raise problem
-        if share["source"] not in _SOURCES or not re.fullmatch(r"[A-Z]{3}", str(share["currency"])):
-            raise problem
-    return [share | {"value": str(_amount(share["value"]))} for share in shares]
+        return raw
+    return _with_texts(shares)
+
+
+def _with_texts(part: Any) -> Any:
+    """Amounts as texts, which a JSON column keeps as they are."""
+    if isinstance(part, list):
+        return [_with_texts(share) for share in part]
+    if not isinstance(part, dict):
+        return part
+    texts = {"conversion": _with_texts(part["conversion"])} if "conversion" in part else {}
+    if "value" in part:
+        texts["value"] = str(_amount(part["value"]))
+    if "rate" in part:
+        texts["rate"] = str(part["rate"])
+    return part | texts
 
 
 def _moment(zone: ZoneInfo | None) -> Callable[[Any], datetime]:
@@ -158,7 +166,7 @@ def _choice(model_field: models.Field) -> Callable[[Any], str]:
 NOT_GIVEN = object()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one is what it is: a quick key
 class Column:
     """One fact of one model, and how to read it."""
 
@@ -188,8 +196,16 @@ class Column:
 
     def clean(self, raw: Any) -> Any:
         """The fact, or NOT_GIVEN for an empty cell where the fact cannot be empty. Raises ValidationError."""
+        return _clean_text(self, raw) if isinstance(raw, str) else self._clean(raw)
+
+    def _clean(self, raw: Any) -> Any:
         if raw is None or (isinstance(raw, str) and not raw.strip()):
             if self.field.null:
                 return None
             return self.field.get_default() if self.field.blank else NOT_GIVEN
         return self.field.clean(self.parse(raw), None)
+
+
+@lru_cache(maxsize=4096)  # most cells of a column repeat: half the time of a row
+def _clean_text(column: Column, raw: str) -> Any:
+    return column._clean(raw)

@@ -15,8 +15,9 @@ from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .commissions import validate_commissions
 from .signals import cart_abandoned, transaction_status_changed
-from .statuses import LegalNature, PaymentType, SaleStatus, SubscriptionStatus
+from .statuses import InvoiceBy, LegalNature, PaymentType, SaleStatus, SubscriptionStatus
 
 currency_code = RegexValidator(
     r"\A[A-Z]{3}\Z", _("Write the three capital letters of ISO 4217, such as BRL.")
@@ -202,8 +203,9 @@ class Transaction(models.Model):
         validators=[MinValueValidator(0)],
     )
     currency = models.CharField(_("currency"), max_length=3, default="BRL", validators=[currency_code])
-    # [{"source": MARKETPLACE | PRODUCER | COPRODUCER | AFFILIATE | ADDON, "value": "15.55", "currency": "BRL"}, …]
-    commissions = models.JSONField(_("commissions"), default=list, blank=True)
+    commissions = models.JSONField(
+        _("commissions"), default=list, blank=True, validators=[validate_commissions]
+    )
     offer_code = models.CharField(_("offer"), max_length=40, blank=True)
     coupon_code = models.CharField(_("coupon"), max_length=60, blank=True)
     checkout_country = models.CharField(_("country of the checkout"), max_length=80, default="Brasil")
@@ -242,6 +244,10 @@ class Transaction(models.Model):
     parent_code = models.CharField(_("main sale of the order bump"), max_length=20, blank=True)
     is_funnel = models.BooleanField(_("sold in a funnel"), default=False)
     tickets = models.PositiveIntegerField(_("tickets"), null=True, blank=True)
+    is_anticipation = models.BooleanField(_("charged before its day"), default=False)  # of a subscription
+    invoice_by = models.CharField(
+        _("invoiced by"), max_length=10, choices=InvoiceBy, default=InvoiceBy.HOTMART
+    )
 
     objects = TransactionQuerySet.as_manager()
 

@@ -63,3 +63,10 @@ class LegalNature(models.TextChoices):
 
     PERSON = "Pessoa Física", _("Person")
     COMPANY = "Pessoa Jurídica", _("Company")
+
+
+class InvoiceBy(models.TextChoices):
+    """Who writes the buyer's invoice, as `purchase.invoice_by` of the 2.0.0 posts spells it."""
+
+    HOTMART = "HOTMART", _("The platform")
+    SELLER = "SELLER", _("The seller")

@@ -44,7 +44,7 @@ def anything_to_do() -> bool:
     return (
         Delivery.objects.due().exists()
         or Delivery.objects.lease_ran_out().exists()
-        or bool(disabling.probes_due())
+        or disabling.a_probe_is_due()
     )
 
 
@@ -138,7 +138,11 @@ def record(claim_id: UUID, results: Sequence[Result]) -> None:
     nothing written, and the call may be repeated.
     """
     with transaction.atomic():
-        rows = Delivery.objects.select_for_update().filter(pk__in=[r.delivery.pk for r in results])
+        rows = (
+            Delivery.objects.select_for_update()
+            .filter(pk__in=[r.delivery.pk for r in results])
+            .order_by("pk")
+        )
         facts = ("pk", "tries", "attempts_made", "state", "claim_id", "now")
         present = {pk: rest for pk, *rest in rows.annotate(now=Now()).values_list(*facts)}
         states = dict(

@@ -94,6 +94,7 @@ class _Post:
     """A claimed delivery on its way through the drain. Times are monotonic seconds."""
 
     delivery: Delivery
+    keys: posting.Keys
     claimed_at: float
     probe: bool = False
     url: str = ""
@@ -118,7 +119,6 @@ class _Drain:
         self.finished: SimpleQueue[_Post] = SimpleQueue()  # what the threads hand back
         self.landed: list[_Post] = []
         self.in_flight: Counter[int] = Counter()  # by configuration
-        self.tokens: dict[int, str] = {}  # by seller
         self.slots = FEWEST_SLOTS
         self.look_again_at = 0.0  # for more that is due
         self.renew_at = time.monotonic() + RENEW_EVERY
@@ -162,12 +162,12 @@ class _Drain:
         limit = min(BATCH, BATCH_PER_SLOT * self.slots)
         try:
             rows = leases.claim(self.claim_id, limit, self._full(now))
+            self._take_on(rows)
         except DatabaseError:
             if idle and not self.landed:
                 raise
             self._lose_the_database("Nothing more can be claimed.")
             return
-        self._take_on(rows)
         if len(rows) < limit:
             self.look_again_at = now + LOOK_AGAIN
         elif not self.called_for_help:
@@ -184,9 +184,9 @@ class _Drain:
     def _take_on(self, deliveries: list[Delivery], *, probe: bool = False) -> None:
         if not deliveries:
             return
-        self.tokens |= posting.tokens_of({d.owner_id for d in deliveries})
         now = time.monotonic()
-        self.unsent += [_Post(delivery, claimed_at=now, probe=probe) for delivery in deliveries]
+        keys = posting.Keys.of(deliveries)
+        self.unsent += [_Post(delivery, keys, claimed_at=now, probe=probe) for delivery in deliveries]
 
     # --- post
 
@@ -215,13 +215,7 @@ class _Drain:
         post.url = config.url
         try:
             body = posting.body_of(delivery)
-            post.headers = posting.headers_for(
-                delivery.webhook_id,
-                body,
-                token=self.tokens[delivery.owner_id],
-                secret=config.secret,
-                timestamp=int(time.time()),
-            )
+            post.headers = post.keys.headers_for(delivery, body, int(time.time()))
             delivery.body = body.decode()
         except Exception as error:  # this one payload cannot be made: the others go
             logger.exception("%s cannot be posted.", delivery)

@@ -23,6 +23,8 @@ os.environ |= {
     "EMAIL_URL": os.environ.get("TEST_EMAIL_URL", "memorymail://"),
     "DELIVERY_ALLOWED_NETWORKS": os.environ.get("TEST_ALLOWED_NETWORKS", "127.0.0.0/8,::1/128"),
     "CACHE_DIR": str(_DIR / "cache"),
+    # A queue of each pytest process's own, also where they share one Redis.
+    "CLUSTER_NAME": f"test-{_RUN}-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}",
     "SQLITE_SYNCHRONOUS": "OFF",
 }
 os.environ.setdefault("DATABASE_URL", f"sqlite:///{_DIR / 'db.sqlite3'}")

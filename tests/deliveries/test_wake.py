@@ -159,7 +159,7 @@ class TestWithARedisOfItsOwn:
 
     def test_its_flag_expires_within_ten_seconds(self, redis_queue):
         wake.wake()
-        assert 9_000 < wake.broker().connection.pttl("django_q:webhookhub:q:wake") <= 10_000
+        assert 9_000 < wake.broker().connection.pttl(wake._flag_key()) <= 10_000
 
     def test_a_stopped_queue_holds_nobody_up_and_is_said_once(self, redis_queue, caplog, monkeypatch):
         redis_queue.stop()

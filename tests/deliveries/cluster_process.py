@@ -1,0 +1,176 @@
+"""A real `manage.py qcluster` on the test's database, under a supervisor that starts it again when it exits.
+
+Times are shortened by the environment, so that a test of a lease or of the watchdog takes seconds.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from django.conf import settings
+from django.db import connection
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BACK_OFF = 0.2  # seconds between an exit and the next start; systemd's RestartSec is 1
+
+# The lease must hold a post and 5 s more; the watchdog must outlast a drain whose every post is answered soon.
+SHORT = {
+    "DELIVERY_RETRY_AFTER": "0.3,0.3,0.3,0.3",  # seconds
+    "DELIVERY_CONNECT_TIMEOUT": "1",
+    "DELIVERY_DEADLINE": "1.5",
+    "DELIVERY_LEASE": "8",
+    "WATCHDOG_LIMIT": "4",
+}
+
+
+def wait_until(holds: Callable[[], object], what: str, timeout: float = 30) -> None:
+    """Ask `holds` again and again until it is true; AssertionError after `timeout` seconds."""
+    until = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < until, f"After {timeout} s: {what}"
+        time.sleep(0.02)  # between two looks at the condition
+
+
+def is_alive(pid: int) -> bool:
+    """A zombie is not: it only waits to be read."""
+    return _state(pid) not in ("", "Z", "X")
+
+
+def children_of(pid: int) -> list[int]:
+    return [child for child in _all_processes() if _parent(child) == pid and is_alive(child)]
+
+
+def _all_processes() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat behind the name, which may hold blanks: state, parent, …"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _state(pid: int) -> str:
+    return (_stat(pid) or [""])[0]
+
+
+def _parent(pid: int) -> int:
+    return int((_stat(pid) or ["", "0"])[1])
+
+
+def threads_of(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
+
+
+def database_url() -> str:
+    """Of the database that the test runs on, by its real name."""
+    facts = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{facts['NAME']}"
+    login = ":".join(quote(part, safe="") for part in (facts["USER"], facts["PASSWORD"]) if part)
+    return f"postgres://{login}@{facts['HOST']}:{facts['PORT'] or 5432}/{facts['NAME']}"
+
+
+class ClusterProcess:
+    """`with ClusterProcess() as cluster:` is up and looks for work. `environment` adds to, or replaces, SHORT."""
+
+    def __init__(self, *, supervised: bool = True, **environment: str) -> None:
+        self.exit_codes: list[int] = []  # of all that ended so far
+        self._supervised = supervised
+        self._environment = (
+            os.environ
+            | {
+                "DJANGO_SETTINGS_MODULE": "tests.settings",
+                "DATABASE_URL": database_url(),
+                "BROKER_URL": settings.BROKER_URL,
+                "PYTHONUNBUFFERED": "1",
+            }
+            | SHORT
+            | environment
+        )
+        self._done = threading.Event()
+        self._process: subprocess.Popen | None = None
+
+    def __enter__(self) -> "ClusterProcess":
+        self._spawn()
+        if self._supervised:
+            self._supervisor = threading.Thread(target=self._supervise, daemon=True)
+            self._supervisor.start()
+        try:
+            self.wait_until_up()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        everyone = [self.pid, *self.descendants()]
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        for pid in everyone:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(10)
+        if self._supervised:
+            self._supervisor.join(10)
+
+    def _spawn(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "manage.py", "qcluster"], cwd=ROOT, env=self._environment, start_new_session=True
+        )
+
+    def _supervise(self) -> None:
+        while True:
+            code = self._process.wait()
+            self.exit_codes.append(code)
+            if self._done.wait(BACK_OFF):
+                return
+            self._spawn()
+
+    @property
+    def pid(self) -> int:
+        """Of the parent: the clock and the watchdog."""
+        return self._process.pid
+
+    @property
+    def sentinel(self) -> int:
+        [sentinel] = children_of(self.pid)
+        return sentinel
+
+    def descendants(self) -> list[int]:
+        return [pid for child in children_of(self.pid) for pid in (child, *children_of(child))]
+
+    @property
+    def workers(self) -> list[int]:
+        """The sentinel forks the workers first, then the monitor and the pusher."""
+        return sorted(children_of(self.sentinel))[:-2]
+
+    def wait_until_up(self) -> None:
+        """All six processes are there."""
+        wait_until(lambda: self._has_ended() or len(self.descendants()) >= 5, "the cluster is not up.")
+        assert not self._has_ended(), "The cluster ended as soon as it began; its output says why."
+
+    def _has_ended(self) -> bool:
+        return bool(self.exit_codes) or self._process.poll() is not None
+
+    def wait_for_exit(self, timeout: float = 30) -> int:
+        """Until the present process, or with a supervisor one of them, has ended. Returns the exit code."""
+        if self._supervised:
+            wait_until(lambda: self.exit_codes, "the cluster runs on.", timeout)
+            return self.exit_codes[-1]
+        return self._process.wait(timeout)

@@ -1,0 +1,309 @@
+"""The worker as it runs: real processes, a real receiver, and what is left of both after a fault.
+
+Each fault test counts: every sale's post arrives, none is lost, and what is sent twice was in flight at the fault.
+"""
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.db import transaction
+from django_q.conf import Conf
+from django_q.models import Schedule
+from django_q.signals import pre_enqueue
+
+from configurations.models import WebhookConfig
+from deliveries import wake
+from deliveries.cluster import Suspicion, schedule_sweep
+from deliveries.models import Delivery, DeliveryAttempt, Problem, State
+from sales.models import Product
+from tests import factories
+from tests.receiver import Answer, Receiver
+from tests.redis_server import RedisServer
+
+from .cluster_process import ClusterProcess, is_alive, threads_of, wait_until
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.xdist_group("cluster"),  # one after the other: two at once would be slow enough to fail
+]
+
+IN_FLIGHT = 8  # for one configuration, at most
+SLOWLY = Answer(delay=0.1)
+
+
+@pytest.fixture(autouse=True)
+def queue(transactional_db: None) -> Iterator[None]:
+    """The queue of the environment, with nothing left over of other tests."""
+    wake._broker_of.cache_clear()
+    wake._away_until = 0.0
+    wake.broker().purge_queue()
+    wake.taken()
+    yield
+    wake._broker_of.cache_clear()
+    wake._away_until = 0.0
+
+
+@pytest.fixture
+def config(product: Product, receiver: Receiver) -> WebhookConfig:
+    return factories.make_config(product.owner, url=receiver.url)
+
+
+@pytest.fixture
+def sell(product: Product, config: WebhookConfig) -> Callable[[int], None]:
+    def sell(count: int) -> None:
+        for _ in range(count):
+            factories.make_sale(product)
+
+    return sell
+
+
+def all_are(state: State) -> Callable[[], bool]:
+    return lambda: Delivery.objects.exists() and not Delivery.objects.exclude(state=state).exists()
+
+
+def wait_until_delivered(count: int, timeout: float = 30) -> None:
+    wait_until(all_are(State.DELIVERED), f"not all of {count} posts are delivered.", timeout)
+    assert Delivery.objects.count() == count
+
+
+def assert_all_arrived(receiver: Receiver, repeats: int) -> None:
+    """Each post came, and no more than `repeats` of them came twice."""
+    came = Counter(receiver.webhook_ids())
+    assert set(came) == set(Delivery.objects.values_list("webhook_id", flat=True))
+    assert came.total() - len(came) <= repeats
+
+
+def busy(cluster: ClusterProcess) -> list[int]:
+    """The workers that are posting: they have threads."""
+    return [pid for pid in cluster.workers if threads_of(pid) > 1]
+
+
+# --- as it should be
+
+
+def test_a_status_change_is_posted_once_and_its_answer_recorded(receiver, product, config):
+    with ClusterProcess():
+        sale = factories.make_sale(product)
+        begun = time.monotonic()
+        [post] = receiver.wait_for(1)
+        assert post.at - begun < 1
+        wait_until_delivered(1)
+    assert sale.code.encode() in post.body
+    attempt = DeliveryAttempt.objects.get()
+    assert (attempt.number, attempt.status, attempt.delivered) == (1, 200, True)
+    assert attempt.delivery.webhook_id == post.headers["webhook-id"]
+
+
+def test_a_500_is_tried_again_within_two_seconds_of_its_time(receiver, sell):
+    receiver.answers(500, 200)
+    with ClusterProcess():
+        sell(1)
+        first, second = receiver.wait_for(2)
+        wait_until_delivered(1)
+    assert 0.27 <= second.at - first.at < 0.33 + 2
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert [a.status for a in DeliveryAttempt.objects.order_by("number")] == [500, 200]
+
+
+def test_after_five_failures_a_post_is_given_up(receiver, sell):
+    receiver.answers(503)
+    with ClusterProcess():
+        sell(1)
+        wait_until(all_are(State.FAILED), "the post was not given up.")
+        sell(1)  # and it does not come a sixth time while the next one is given up too
+        wait_until(lambda: Delivery.objects.filter(state=State.FAILED).count() == 2, "nor was the second.")
+    assert sorted(Counter(receiver.webhook_ids()).values()) == [5, 5]
+    assert [a.number for a in DeliveryAttempt.objects.order_by("delivery", "number")] == [1, 2, 3, 4, 5] * 2
+
+
+def test_a_receiver_that_hangs_is_left_at_the_deadline_and_tried_again(receiver, sell):
+    receiver.answers(Answer(delay=60), 200)
+    with ClusterProcess():
+        sell(1)
+        wait_until_delivered(1)
+    hung, answered = DeliveryAttempt.objects.order_by("number")
+    assert (hung.status, hung.problem, answered.status) == (None, Problem.TIMEOUT, 200)
+    assert 1_400 <= hung.duration_ms < 2_500
+
+
+def test_a_rolled_back_change_is_posted_to_nobody(receiver, product, config):
+    with ClusterProcess():
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            factories.make_sale(product)
+            raise ZeroDivisionError
+        committed = factories.make_sale(product)
+        wait_until_delivered(1)
+    [post] = receiver.posts
+    assert committed.code.encode() in post.body
+
+
+def test_a_burst_of_changes_does_not_cost_a_job_each(receiver, sell):
+    jobs = []
+
+    def note(sender: str, task: dict, **_: object) -> None:
+        jobs.append(task["name"])
+
+    pre_enqueue.connect(note)
+    try:
+        with ClusterProcess():
+            sell(200)
+            wait_until_delivered(200)
+    finally:
+        pre_enqueue.disconnect(note)
+    assert 1 <= len(jobs) <= 60
+    assert_all_arrived(receiver, repeats=0)
+
+
+def test_two_clusters_share_the_work_and_send_nothing_twice(receiver, sell):
+    receiver.answers(Answer(delay=0.02))
+    with ClusterProcess(), ClusterProcess():
+        sell(150)
+        wait_until_delivered(150)
+    assert_all_arrived(receiver, repeats=0)
+    assert DeliveryAttempt.objects.count() == 150
+
+
+# --- killed
+
+
+def test_a_worker_killed_in_mid_batch_loses_nothing(receiver, sell):
+    receiver.answers(SLOWLY)
+    with ClusterProcess() as cluster:
+        sell(40)
+        receiver.wait_for(10)
+        killed = busy(cluster)
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        wait_until_delivered(40)
+    assert killed
+    assert_all_arrived(receiver, repeats=IN_FLIGHT * len(killed))
+
+
+def test_idle_workers_killed_freeze_the_cluster_and_it_is_restarted(receiver, sell):
+    with ClusterProcess() as cluster:
+        for pid in cluster.workers:  # one of them holds the lock of the queue, for ever
+            os.kill(pid, signal.SIGKILL)
+        sell(1)
+        assert cluster.wait_for_exit() == 3
+        wait_until_delivered(1)
+    assert_all_arrived(receiver, repeats=0)
+
+
+def test_a_killed_sentinel_takes_all_with_it_and_a_new_cluster_goes_on(receiver, sell):
+    receiver.answers(SLOWLY)
+    with ClusterProcess() as cluster:
+        sell(40)
+        receiver.wait_for(10)
+        before = [cluster.pid, *cluster.descendants()]
+        os.kill(cluster.sentinel, signal.SIGKILL)
+        assert cluster.wait_for_exit(5) == 3
+        wait_until(lambda: not any(map(is_alive, before)), "somebody lives on.", 5)
+        wait_until_delivered(40)
+    assert_all_arrived(receiver, repeats=2 * IN_FLIGHT)
+
+
+def test_a_killed_parent_leaves_no_orphan_at_work_and_a_new_cluster_goes_on(receiver, sell):
+    receiver.answers(SLOWLY)
+    with ClusterProcess() as cluster:
+        sell(40)
+        receiver.wait_for(10)
+        before = [cluster.pid, *cluster.descendants()]
+        assert len(before) == 6
+        os.kill(cluster.pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(is_alive, before)), "somebody lives on.", 5)
+        wait_until_delivered(40)
+    assert_all_arrived(receiver, repeats=2 * IN_FLIGHT)
+
+
+# --- told to stop
+
+
+def test_told_to_stop_in_mid_batch_it_ends_what_is_in_flight_and_gives_the_rest_back(receiver, sell):
+    receiver.answers(SLOWLY)
+    with ClusterProcess(supervised=False) as cluster:
+        sell(60)
+        receiver.wait_for(10)
+        os.kill(cluster.pid, signal.SIGTERM)
+        assert cluster.wait_for_exit(10) == 0
+    assert not Delivery.objects.filter(state=State.SENDING).exists()
+    delivered = Delivery.objects.filter(state=State.DELIVERED).count()
+    assert 10 <= delivered == len(receiver.posts) < 60
+    with ClusterProcess():
+        wait_until_delivered(60)
+    assert_all_arrived(receiver, repeats=0)
+
+
+def test_a_frozen_cluster_can_be_told_to_stop(receiver, sell):
+    with ClusterProcess(supervised=False) as cluster:
+        before = [cluster.pid, *cluster.descendants()]
+        for pid in cluster.workers:
+            os.kill(pid, signal.SIGKILL)
+        os.kill(cluster.pid, signal.SIGTERM)
+        assert cluster.wait_for_exit(15) == 0
+        wait_until(lambda: not any(map(is_alive, before)), "somebody lives on.", 5)
+
+
+def test_a_signal_to_the_whole_group_does_not_hang_it(receiver, sell):
+    with ClusterProcess(supervised=False) as cluster:
+        before = [cluster.pid, *cluster.descendants()]
+        os.killpg(cluster.pid, signal.SIGTERM)
+        cluster.wait_for_exit(15)
+        wait_until(lambda: not any(map(is_alive, before)), "somebody lives on.", 5)
+
+
+# --- without its broker
+
+
+def test_a_sale_commits_while_the_broker_is_down_and_its_post_goes_out_on_the_brokers_return(
+    receiver, sell, settings, monkeypatch
+):
+    with RedisServer() as redis_server:
+        settings.ON_REDIS, settings.BROKER_URL = True, redis_server.url
+        monkeypatch.setattr(Conf, "ORM", None)
+        monkeypatch.setattr(Conf, "REDIS", redis_server.url)
+        wake._broker_of.cache_clear()
+        with ClusterProcess(WATCHDOG_LIMIT="45") as cluster:
+            sell(1)
+            wait_until_delivered(1)
+            redis_server.stop()
+            begun = time.monotonic()
+            sell(1)
+            assert time.monotonic() - begun < 1
+            assert Delivery.objects.due().count() == 1
+            redis_server.start()
+            wait_until_delivered(2, timeout=60)
+            assert cluster.exit_codes == []
+    assert_all_arrived(receiver, repeats=0)
+
+
+# --- the parts
+
+
+def test_a_suspicion_must_last_with_nothing_moving(monkeypatch, settings):
+    settings.WATCHDOG_LIMIT = 45
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    suspicion = Suspicion()
+    assert not suspicion.lasts(True, mark=1)
+    now = 44
+    assert not suspicion.lasts(True, mark=1)
+    assert not suspicion.lasts(True, mark=2)  # a job began
+    now = 88
+    assert not suspicion.lasts(True, mark=2)
+    now = 90
+    assert suspicion.lasts(True, mark=2)
+    assert not suspicion.lasts(False)
+    now = 91
+    assert not suspicion.lasts(True, mark=2)
+
+
+def test_the_sweep_is_scheduled_once_and_runs_every_minute():
+    schedule_sweep()
+    schedule_sweep()
+    schedule = Schedule.objects.get()
+    assert (schedule.func, schedule.schedule_type, schedule.minutes) == ("deliveries.tasks.sweep", "I", 1)

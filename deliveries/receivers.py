@@ -5,10 +5,11 @@ from typing import Any
 from django.dispatch import receiver
 
 from configurations.models import WebhookConfig
-from configurations.signals import configuration_disabled, configuration_removed
+from configurations.signals import configuration_disabled, configuration_enabled, configuration_removed
 from sales.models import AbandonedCart, StatusChange
 from sales.signals import cart_abandoned, transaction_status_changed
 
+from . import disabling
 from .models import Delivery
 from .recording import record_carts, record_events
 
@@ -27,6 +28,12 @@ def post_carts(carts: list[AbandonedCart], **_: Any) -> None:
 def hold_what_waits(config: WebhookConfig, **_: Any) -> None:
     """It stays held until the owner says what becomes of it; what is in flight ends as it began."""
     Delivery.objects.filter(config=config).hold()
+    disabling.config_disabled(config)
+
+
+@receiver(configuration_enabled)
+def start_with_a_clean_sheet(config: WebhookConfig, **_: Any) -> None:
+    disabling.config_enabled(config)
 
 
 @receiver(configuration_removed)

@@ -97,29 +97,22 @@ def _day(raw: Any) -> date:
 
 
 def _commissions(raw: Any) -> Any:
-    """A list of {source, value, currency}, perhaps with a conversion; in a CSV cell, the same as JSON.
-
-    What is no such list is for the field's validator to refuse.
-    """
-    try:
-        shares = load_json(raw) if isinstance(raw, str) else raw
-    except ValueError:
-        return raw
-    return _with_texts(shares)
+    """What sales.commissions describes; in a CSV cell, the same as JSON. The model's validator looks into it."""
+    if isinstance(raw, str):
+        try:
+            raw = load_json(raw)
+        except ValueError:
+            return raw
+    return _with_texts(raw)
 
 
-def _with_texts(part: Any) -> Any:
-    """Amounts as texts, which a JSON column keeps as they are."""
-    if isinstance(part, list):
-        return [_with_texts(share) for share in part]
-    if not isinstance(part, dict):
-        return part
-    texts = {"conversion": _with_texts(part["conversion"])} if "conversion" in part else {}
-    if "value" in part:
-        texts["value"] = str(_amount(part["value"]))
-    if "rate" in part:
-        texts["rate"] = str(part["rate"])
-    return part | texts
+def _with_texts(value: Any) -> Any:
+    """The same with exact texts for numbers, as the database keeps them."""
+    if isinstance(value, dict):
+        return {key: _with_texts(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_with_texts(part) for part in value]
+    return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
 
 
 def _moment(zone: ZoneInfo | None) -> Callable[[Any], datetime]:

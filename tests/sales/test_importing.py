@@ -325,7 +325,7 @@ def test_commissions_phones_and_codes_are_brought_into_the_form_of_the_posts(imp
     shares = [{"source": "PRODUCER", "value": 131.5, "currency": "BRL"}]
     imports(csv_of(row(commissions=json.dumps(shares), buyer_phone="98765-4321", checkout_country_iso="pt")))
     sale = Transaction.objects.get()
-    assert sale.commissions == [{"source": "PRODUCER", "value": "131.50", "currency": "BRL"}]
+    assert sale.commissions == [{"source": "PRODUCER", "value": "131.5", "currency": "BRL"}]
     assert (sale.buyer_phone, sale.checkout_country_iso) == ("987654321", "PT")
 
 

@@ -18,11 +18,12 @@ from django.db.models.fields import DurationField
 from django.db.models.functions import Now
 from django.utils import timezone, translation
 
+from configurations.events import Priority
 from configurations.models import State as ConfigState
 
 from . import history
 from .letters import disabled_letter, recovered_letter, warning_letter
-from .models import Delivery, DeliveryQuerySet, EndpointHealth, Priority, Problem, State, Told
+from .models import Delivery, DeliveryQuerySet, EndpointHealth, Problem, State, Told
 
 logger = logging.getLogger(__name__)
 
@@ -88,13 +89,9 @@ def _failing(now: datetime) -> QuerySet[EndpointHealth]:
 
 def overdue(now: datetime) -> DeliveryQuerySet:
     """The approved of the last day that were not accepted for 15 minutes, by no fault of ours."""
-    unaccepted = (State.WAITING, State.SENDING, State.FAILED, State.HELD)
-    return Delivery.objects.filter(
-        history.without_access(now),
-        priority=Priority.GRANTS_ACCESS,  # this and the states are what the index holds
-        state__in=unaccepted,
-        created_at__lt=now - WARN_AFTER,
-        created_at__gte=now - LOOKS_BACK,
+    indexed = Delivery.objects.filter(~Q(state=State.DELIVERED), priority=Priority.GRANTS_ACCESS)
+    return indexed.filter(
+        history.without_access(now), created_at__lt=now - WARN_AFTER, created_at__gte=now - LOOKS_BACK
     ).exclude(last_problem=Problem.OURS)
 
 

@@ -260,6 +260,12 @@ class Delivery(models.Model):
             models.Index(fields=["config", "-created_at", "-id"], name="delivery_of_configuration"),
             models.Index(fields=["config", "state"], name="delivery_held", condition=Q(state="held")),
             models.Index(fields=["-created_at", "-id"], name="delivery_admin_list"),
+            # Who paid and has no access yet: the warning asks every minute. Approved, and not accepted.
+            models.Index(
+                fields=["config", "created_at"],
+                name="delivery_without_access",
+                condition=Q(priority=0) & ~Q(state="delivered"),
+            ),
         )
 
     def __str__(self) -> str:

@@ -8,13 +8,15 @@ from functools import cache
 from itertools import groupby
 from typing import Any
 
-from .parameters import LISTS, V2, ForAffiliate, Kind, Parameter
+from .facts import LISTS
+from .parameters import V2, ForAffiliate, Kind, Parameter
 from .snapshot import Cart, Sale
 
 VERSION = "2.0.0"
 AFFILIATE = "affiliate"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_Row = tuple[list[str], str, Parameter]  # the objects on its path, its key, itself
+# Of one parameter: the objects on its path, its key, what reads and what formats its value, may it be ""?
+_Row = tuple[list[str], str, Callable[[Any], Any], Callable[[Any], Any], bool]
 
 
 def render(
@@ -46,14 +48,14 @@ def _data(event_type: str, snapshot: Sale | Cart, *, to_affiliate: bool) -> dict
 
 def _fill(target: dict[str, Any], rows: list[_Row], source: Any) -> dict[str, Any]:
     """Write what `source` has of the rows into `target`; a fact or object that it lacks gets no key."""
-    for parents, key, parameter in rows:
-        value = parameter.get(source)
-        if value is None or (value == "" and not parameter.may_be_empty):
+    for parents, key, read, format_, may_be_empty in rows:
+        value = read(source)
+        if value is None or (value == "" and not may_be_empty):
             continue
         branch = target
         for parent in parents:
             branch = branch.setdefault(parent, {})
-        branch[key] = _FORMATS[parameter.kind](value)
+        branch[key] = format_(value)
     return target
 
 
@@ -65,16 +67,16 @@ def _rows(event_type: str, to_affiliate: bool, shows_buyer: bool) -> list[tuple[
         left_out.add(ForAffiliate.NO)
     if not shows_buyer:
         left_out.add(ForAffiliate.BUYER)
-    sent = [row for row in V2 if event_type in row.events and row.affiliate not in left_out]
+    sent = [p for p in V2 if event_type in p.events and p.affiliate not in left_out]
     return [
-        (list_name, [_path_within(list_name, row) for row in rows])
-        for list_name, rows in groupby(sent, key=lambda row: row.path.rpartition("[].")[0])
+        (list_name, [_row(list_name, parameter) for parameter in parameters])
+        for list_name, parameters in groupby(sent, key=lambda p: p.path.rpartition("[].")[0])
     ]
 
 
-def _path_within(list_name: str, row: Parameter) -> _Row:
-    *parents, key = row.path.removeprefix(f"{list_name}[].").split(".")
-    return parents, key, row
+def _row(list_name: str, parameter: Parameter) -> _Row:
+    *parents, key = parameter.path.removeprefix(f"{list_name}[].").split(".")
+    return parents, key, parameter.reader(), _FORMATS[parameter.kind], parameter.may_be_empty
 
 
 def _milliseconds(moment: datetime) -> int:

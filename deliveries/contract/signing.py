@@ -4,7 +4,6 @@ Source: https://www.standardwebhooks.com
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 
@@ -30,7 +29,7 @@ def key_of(secret: str) -> bytes:
     """The bytes of a secret. Raises ValueError for one that receivers' libraries would read otherwise."""
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    except binascii.Error:
+    except ValueError:  # no base64, or not even ASCII
         key = b""
     if not secret.startswith(PREFIX) or len(key) not in KEY_SIZES:
         raise ValueError(f"A signing secret is {PREFIX} and 24 to 64 bytes in base64.")

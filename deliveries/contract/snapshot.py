@@ -130,6 +130,8 @@ class Sale(_Snapshot):
     parent_code: str = ""
     is_funnel: bool = False
     tickets: int | None = None
+    is_anticipation: bool = False
+    invoice_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,20 @@
+import sqlite3
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+
+class SiteConfig(AppConfig):
+    name = "webhookhub"
+
+    def ready(self) -> None:
+        connection_created.connect(_let_sqlite_take_whole_batches)
+
+
+def _let_sqlite_take_whole_batches(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """Django 5.2 splits bulk inserts at 999 values, the limit of old SQLites; 6.0 asks, and so do we."""
+    if connection.vendor == "sqlite":
+        limit = connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+        connection.features.max_query_params = limit

@@ -93,7 +93,10 @@ class ConfigForm(forms.ModelForm):
         initial=ALL,
     )
     product = forms.ModelChoiceField(
-        label=_("Product"), queryset=None, required=False, empty_label=_("Choose a product"),
+        label=_("Product"),
+        queryset=None,
+        required=False,
+        empty_label=_("Choose a product"),
         widget=forms.Select(attrs={"data-with": "id_scope_1"}),
     )
     version = forms.ChoiceField(label=_("Version"), choices=Version, widget=forms.RadioSelect)
@@ -125,7 +128,9 @@ class ConfigForm(forms.ModelForm):
         for group in GROUPS:
             if group.name in cleaned.get("all_of", ()):
                 ticked.update(event.type for event in group.events)
-        cleaned["events"] = [str(event.type) for group in GROUPS for event in group.events if event.type in ticked]
+        cleaned["events"] = [
+            str(event.type) for group in GROUPS for event in group.events if event.type in ticked
+        ]
         if not cleaned["events"] and "events" not in self.errors:
             self.add_error("events", ValidationError(_("Choose at least one event."), code="required"))
         if cleaned.get("scope") == self.ALL:
@@ -141,10 +146,11 @@ class ConfigForm(forms.ModelForm):
 
     def save(self, commit: bool = True) -> WebhookConfig:
         """Writes what the form holds and nothing else: the state may be moving at this moment."""
-        if commit and self.instance.pk:
-            self.instance.save(update_fields=self.Meta.fields)
-            return self.instance
-        return super().save(commit)
+        if not commit or self.instance.pk is None:
+            return super().save(commit)
+        config = super().save(commit=False)
+        config.save(update_fields=self.Meta.fields)
+        return config
 
     def event_groups(self) -> Iterator[tuple[Group, list[tuple[Description, Any]]]]:
         """For the page: each group with its events, each event with its tick box."""

@@ -78,6 +78,13 @@
     recount(group);
   });
 
+  // A URL without https:// in front gets it, once its field is left.
+  document.addEventListener("change", ({ target }) => {
+    if (target.inputMode !== "url") return;
+    const url = target.value.trim();
+    target.value = /^[^\s:/?#]+\.[^\s]+$/.test(url) ? `https://${url}` : url;
+  });
+
   // A choice that only counts with another: <select data-with="id of a radio"> chooses that radio.
   document.addEventListener("input", (event) => {
     const radio = event.target.dataset.with && document.getElementById(event.target.dataset.with);

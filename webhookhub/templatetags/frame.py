@@ -1,7 +1,6 @@
 """What the pages of all parts share: icons, times, URLs that are cut to fit."""
 
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from django import template
 from django.templatetags.static import static
@@ -48,14 +47,14 @@ def utc_offset(at: datetime | None = None) -> str:
     return f"GMT{'−' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
 
 
-@register.filter
-def cut_url(url: str, length: int = 56) -> str:
-    """Host and path without the scheme, cut in the middle of the path; the host stays whole."""
-    parts = urlsplit(url)
-    rest = (parts.path.rstrip("/") if parts.path == "/" else parts.path) + (
-        f"?{parts.query}" if parts.query else ""
+@register.simple_tag
+def short_url(url: str) -> SafeString:
+    """Host and path without the scheme; too long for its place, it is cut in the middle of the path."""
+    shown = url.partition("://")[2] or url
+    host, _, path = shown.partition("/")
+    if not path:
+        shown = host
+    at = len(shown) - min(12, len(path) // 2)
+    return format_html(
+        '<span class="cut" title="{}"><span>{}</span><span>{}</span></span>', url, shown[:at], shown[at:]
     )
-    room = max(length - len(parts.netloc), 16)
-    if len(rest) > room:
-        rest = f"{rest[: room // 2]}…{rest[-(room - room // 2 - 1) :]}"
-    return parts.netloc + rest

@@ -63,7 +63,7 @@ KEEP_TRYING = 30.0  # seconds in which outcomes are kept while the database is o
 def drain(budget: float | None = None, stop: Callable[[], bool] | None = None) -> int:
     """Post all that is due, and recover what a dead worker held. Returns the number of attempts made.
 
-    After `budget` seconds (DELIVERY_DRAIN_BUDGET), or once `stop()` is true or SIGTERM came, it starts nothing new,
+    After `budget` seconds (DELIVERY_DRAIN_BUDGET), or once `stop()` is true or it is told by SIGTERM or SIGINT, it starts nothing new,
     gives back what it has not begun, and waits for what is in flight: at most DELIVERY_DEADLINE longer.
     Raises DatabaseError if the database is out of reach.
     """
@@ -357,15 +357,19 @@ def lease_left_to_start() -> float:
 
 @contextmanager
 def _told_to_end() -> Iterator[Callable[[], bool]]:
-    """Hear SIGTERM while the drain lasts; it takes effect when the drain is done."""
+    """Hear SIGTERM and SIGINT while the drain lasts; they take effect when the drain is done."""
     if threading.current_thread() is not threading.main_thread():  # only there can signals be heard
         yield lambda: False
         return
-    told = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
+    told: list[int] = []
+    before = {
+        signum: signal.signal(signum, lambda signum, _: told.append(signum))
+        for signum in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
-        yield told.is_set
+        yield lambda: bool(told)
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
-        if told.is_set():
-            os.kill(os.getpid(), signal.SIGTERM)
+        for signum, handler in before.items():
+            signal.signal(signum, handler or signal.SIG_DFL)
+        for signum in set(told):
+            os.kill(os.getpid(), signum)

@@ -1,0 +1,283 @@
+"""The History's query string: parameters -> a queryset, and back to links.
+
+The page, the bulk reprocess and the health strip ask the same builder, so what is counted is what is sent.
+A value that makes no sense is left out, and a note says so.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from urllib.parse import urlencode
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext_lazy as _
+
+from configurations.events import EventType
+from sales.statuses import SaleStatus
+
+from .models import Audience, Delivery, DeliveryQuerySet, Problem, State
+from .words import Words
+
+PAGE = 50  # posts
+COUNT_LIMIT = 10_000  # counted exactly up to here
+
+PERIODS: Mapping[str, Words] = {
+    "today": _("Today"),
+    "24h": _("Last 24 hours"),
+    "7d": _("Last 7 days"),
+    "30d": _("Last 30 days"),
+}
+NO_ACCESS = "no_access"
+STATUSES: Mapping[str, Words] = {**dict(State.choices), NO_ACCESS: _("Paid, no access yet")}
+RESPONSES: Mapping[str, Words] = {
+    "2xx": _("2xx: received"),
+    "3xx": _("3xx: redirects"),
+    "4xx": _("4xx: refused"),
+    "5xx": _("5xx: failed"),
+    "none": _("No answer"),
+    "page": _("OK, with a web page"),
+}
+# A sale that was refunded since needs no access any more.
+PAID = (SaleStatus.APPROVED, SaleStatus.COMPLETED)
+PATIENCE = timedelta(minutes=1)  # so long an approved may be on its way before anybody is told
+LOOKS_BACK = timedelta(days=30)
+
+
+def without_access(now: datetime) -> Q:
+    """Who paid and has no access yet: the approved post of a sale that stands was not accepted at the first try."""
+    not_accepted = Q(state__in=(State.FAILED, State.HELD)) | Q(
+        state__in=(State.WAITING, State.SENDING), tries__gt=0
+    )
+    return not_accepted & Q(
+        event__type=EventType.APPROVED,
+        event__sale__status__in=PAID,
+        audience=Audience.PRODUCER,
+        created_at__lt=now - PATIENCE,
+        created_at__gte=now - LOOKS_BACK,
+    )
+
+
+@dataclass(slots=True)
+class Filters:
+    """What the query string asks for. `active` holds the parameters that count, as they stand in links."""
+
+    now: datetime
+    active: dict[str, str] = field(default_factory=dict)
+    since: datetime | None = None  # inclusive
+    until: datetime | None = None  # exclusive
+    notes: list[Words] = field(default_factory=list)  # what was left out, for the page
+
+    def query(self, **changes: str | None) -> str:
+        """The query string with `changes`; None takes a parameter out. Empty where nothing is asked for."""
+        asked = {name: value for name, value in (self.active | changes).items() if value}
+        return f"?{urlencode(asked)}" if asked else ""
+
+    def without_period(self) -> "Filters":
+        kept = {name: value for name, value in self.active.items() if name not in ("period", "from", "to")}
+        return Filters(self.now, kept)
+
+    def of(self, posts: DeliveryQuerySet) -> DeliveryQuerySet:
+        """Those of `posts` that the filters let through."""
+        if self.since:
+            posts = posts.filter(created_at__gte=self.since)
+        if self.until:
+            posts = posts.filter(created_at__lt=self.until)
+        if status := self.active.get("status"):
+            posts = posts.filter(without_access(self.now) if status == NO_ACCESS else Q(state=status))
+        if response := self.active.get("response"):
+            posts = posts.filter(_answered(response))
+        if event := self.active.get("event"):
+            posts = posts.filter(event__type=event)
+        if config := self.active.get("config"):
+            posts = posts.filter(config=int(config))
+        if product := self.active.get("product"):
+            posts = posts.filter(event__product=int(product))
+        if search := self.active.get("q"):
+            posts = posts.filter(_found(search))
+        return posts
+
+
+def read(
+    params: Mapping[str, str], configs: Iterable[int], products: Iterable[int], now: datetime | None = None
+) -> Filters:
+    """The filters of a query string. `configs` and `products`: the ids that may be asked for."""
+    filters = Filters(now or timezone.now())
+    known = {
+        "status": STATUSES,
+        "event": EventType.values,
+        "config": {str(pk) for pk in configs},
+        "product": {str(pk) for pk in products},
+    }
+    for name, values in known.items():
+        value = params.get(name, "")
+        if value in values:
+            filters.active[name] = value
+        elif value:
+            filters.notes.append(_UNKNOWN[name])
+    if (response := params.get("response", "").strip()) and _is_response(response):
+        filters.active["response"] = response
+    elif response:
+        filters.notes.append(_UNKNOWN["response"])
+    if search := params.get("q", "").replace("\0", "").strip()[:200]:
+        filters.active["q"] = search
+    _read_period(params, filters)
+    return filters
+
+
+_UNKNOWN: Mapping[str, Words] = {
+    "status": _("There is no such status: it was left out."),
+    "event": _("There is no such event: it was left out."),
+    "config": _("There is no such configuration: it was left out."),
+    "product": _("There is no such product: it was left out."),
+    "response": _("A response is a class such as 4xx or a code such as 404: it was left out."),
+    "period": _("The period could not be read: it was left out."),
+    "order": _("The period ends before it begins: it was left out."),
+}
+
+
+def _read_period(params: Mapping[str, str], filters: Filters) -> None:
+    period, start, end = (params.get(name, "") for name in ("period", "from", "to"))
+    if period in PERIODS:
+        filters.active["period"] = period
+        filters.since = _since(period, filters.now)
+    elif period:
+        filters.notes.append(_UNKNOWN["period"])
+    elif start or end:
+        since, until = _moment(start), _moment(end)
+        if (start and not since) or (end and not until):
+            filters.notes.append(_UNKNOWN["period"])
+        elif since and until and since >= until:
+            filters.notes.append(_UNKNOWN["order"])
+        else:
+            filters.since, filters.until = since, until
+            filters.active |= {name: value for name, value in (("from", start), ("to", end)) if value}
+
+
+def _since(period: str, now: datetime) -> datetime:
+    if period == "today":
+        return midnight(now)
+    length = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}[period]
+    return now - length
+
+
+def midnight(at: datetime) -> datetime:
+    """The beginning of that day in the page's zone."""
+    return timezone.make_aware(datetime.combine(timezone.localdate(at), time.min))
+
+
+def _moment(text: str) -> datetime | None:
+    """A time of the page's zone as a browser's field writes it, or a day, which begins at midnight."""
+    try:
+        at = parse_datetime(text)
+        if at is None and (day := parse_date(text)):
+            at = datetime.combine(day, time.min)
+        if at is not None and timezone.is_naive(at):
+            at = timezone.make_aware(at)
+        if at is not None:
+            at.astimezone(UTC)  # years 1 and 9999 have no such time
+    except (ValueError, OverflowError):
+        return None
+    return at
+
+
+def _is_response(value: str) -> bool:
+    return (
+        value in RESPONSES
+        or value in Problem.values
+        or (value.isascii() and value.isdigit() and len(value) == 3)
+    )
+
+
+def _answered(response: str) -> Q:
+    if response == "none":
+        return Q(last_status=None) & ~Q(last_problem="")
+    if response == "page":
+        return Q(answered_page=True)
+    if response in Problem.values:
+        return Q(last_status=None, last_problem=response)
+    if response.endswith("xx"):
+        first = int(response[0]) * 100
+        return Q(last_status__gte=first, last_status__lt=first + 100)
+    return Q(last_status=int(response))
+
+
+def _found(search: str) -> Q:
+    """A transaction's code or its beginning, or the buyer's e-mail or a part of the name.
+
+    An affiliate finds no buyer whom the posts do not name. The code's bounds keep to the index, which LIKE
+    does not.
+    """
+    code = search.upper()
+    if code.isascii() and code.isalnum() and code[:2] == "HP" and code[2:].isdigit():
+        return Q(event__transaction_code__gte=code, event__transaction_code__lte=f"{code}zzzz")
+    if "@" in search:
+        buyer = Q(event__buyer_email__in={search, search.lower()}) | Q(event__buyer_email__istartswith=search)
+    else:
+        buyer = Q(event__buyer_name__icontains=search) | Q(event__buyer_email__istartswith=search)
+    code_as_is = Q(event__transaction_code=search)
+    return code_as_is | buyer & (Q(audience=Audience.PRODUCER) | Q(event__product__shares_buyers=True))
+
+
+def count(posts: DeliveryQuerySet) -> tuple[int, bool]:
+    """How many, and whether there are more than that: exact up to COUNT_LIMIT."""
+    found = posts.order_by()[: COUNT_LIMIT + 1].count()
+    return min(found, COUNT_LIMIT), found > COUNT_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Up to PAGE posts, newest first; `newer` and `older` are keys for the pages beside it, or empty."""
+
+    posts: list[Delivery]
+    newer: str = ""
+    older: str = ""
+
+
+def page(posts: DeliveryQuerySet, *, newer: str = "", older: str = "") -> Page:
+    """The first page; or the one on the newer or the older side of a key. A key that makes no sense is none."""
+    if newer and (key := _key(newer)):
+        rows = list(newer_than(posts, key).order_by("created_at", "pk")[: PAGE + 1])
+        if len(rows) > PAGE:
+            rows = rows[:PAGE][::-1]
+            return Page(rows, newer=key_of(rows[0]), older=key_of(rows[-1]))
+        # All that is newer fits on the first page, which fills up with older ones.
+    elif older and (key := _key(older)):
+        at, pk = key
+        before = posts.filter(created_at__lte=at).exclude(created_at=at, pk__gte=pk)
+        if rows := list(before.newest_first()[: PAGE + 1]):
+            return Page(
+                rows[:PAGE], newer=key_of(rows[0]), older=key_of(rows[PAGE - 1]) if len(rows) > PAGE else ""
+            )
+    rows = list(posts.newest_first()[: PAGE + 1])
+    return Page(rows[:PAGE], older=key_of(rows[PAGE - 1]) if len(rows) > PAGE else "")
+
+
+def newer_than(posts: DeliveryQuerySet, key: tuple[datetime, int]) -> DeliveryQuerySet:
+    at, pk = key
+    return posts.filter(created_at__gte=at).exclude(created_at=at, pk__lte=pk)
+
+
+def new_since(posts: DeliveryQuerySet, key: str, limit: int = 100) -> int:
+    """How many came since the post with that key, up to `limit`; 0 if the key makes no sense."""
+    parsed = _key(key)
+    return newer_than(posts, parsed).order_by()[:limit].count() if parsed else 0
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def key_of(post: Delivery) -> str:
+    """Where a post stands in the order: microseconds since the epoch, and its id."""
+    return f"{(post.created_at - _EPOCH) // timedelta(microseconds=1)}-{post.pk}"
+
+
+def _key(text: str) -> tuple[datetime, int] | None:
+    at, _dash, pk = text.partition("-")
+    try:
+        moment = _EPOCH + timedelta(microseconds=int(at))
+        number = int(pk)
+    except (ValueError, OverflowError):
+        return None
+    return (moment, number) if 0 <= number < 2**63 else None

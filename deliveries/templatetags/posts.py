@@ -1,0 +1,95 @@
+"""What templates say of posts; those of `configurations` and the frame too, which may not import this app."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import template
+from django.urls import reverse
+from django.utils import timezone
+
+from configurations.models import WebhookConfig
+from deliveries import history
+from deliveries.explain import explain
+from deliveries.figures import Figures, figures_of, health_of, unsent
+from deliveries.models import Delivery, DeliveryAttempt, Problem, State
+
+register = template.Library()
+
+LOOKS = {
+    State.WAITING: ("wait", "clock-3"),
+    State.SENDING: ("info", "circle-dot"),
+    State.DELIVERED: ("ok", "circle-check"),
+    State.FAILED: ("bad", "circle-x"),
+    State.HELD: ("held", "pause"),
+    State.DISCARDED: ("off", "x"),
+}
+
+
+@register.inclusion_tag("deliveries/_strip.html", takes_context=True)
+def health_strip(context: dict[str, Any]) -> dict[str, Any]:
+    """What needs the seller now, in at most three lines."""
+    request = context.get("request")
+    now = timezone.now()
+    health = health_of(request.user, now) if request is not None else None
+    return {
+        "health": health,
+        "request": request,
+        "csrf_token": context.get("csrf_token"),
+        "no_access": f"?status={history.NO_ACCESS}",
+        "now": now,
+    }
+
+
+@register.simple_tag
+def figures(configs: Sequence[WebhookConfig]) -> dict[int, Figures]:
+    """`{% figures configs as figures %}`: {configuration: its last 24 hours}, in three queries for them all."""
+    return figures_of(configs)
+
+
+@register.filter
+def of(found: dict[int, Figures], config: WebhookConfig) -> Figures:
+    return found.get(config.pk) or Figures()
+
+
+@register.simple_tag
+def waiting_of(config: WebhookConfig) -> int:
+    """How many posts its removal would leave unsent."""
+    return unsent(config)
+
+
+@register.simple_tag
+def posts_of(config: WebhookConfig) -> int:
+    """How many posts the History holds of it, sent or not."""
+    return config.deliveries.count()
+
+
+@register.inclusion_tag("components/badge.html")
+def state_badge(post: Delivery) -> dict[str, Any]:
+    """The post's state in colour, icon and word; a web page for an answer is no clean delivery."""
+    kind, icon = LOOKS[State(post.state)]
+    if post.state == State.DELIVERED and post.answered_page:
+        kind, icon = "wait", "triangle-alert"
+    return {"kind": kind, "icon": icon, "label": post.get_state_display()}
+
+
+@register.inclusion_tag("deliveries/_code.html")
+def code_badge(came: Delivery | DeliveryAttempt, words: Any) -> dict[str, Any]:
+    """The code, or the kind of error, as a link to its explanation; nothing before the first try."""
+    is_post = isinstance(came, Delivery)
+    status = came.last_status if is_post else came.status
+    problem = came.last_problem if is_post else came.problem
+    kind = words.kind if words else "bad"
+    if is_post and kind == "bad" and came.state in (State.WAITING, State.SENDING):
+        kind = "wait"
+    return {
+        "label": status if status is not None else Problem(problem).label if problem else "",
+        "kind": kind,
+        "words": words,
+        "url": reverse("deliveries:code", args=[words.slug]) if words else "",
+    }
+
+
+@register.filter
+def as_words(attempt: DeliveryAttempt) -> Any:
+    """The explanation of an attempt in a list, without its headers."""
+    return explain(attempt.status, attempt.problem, delivered=attempt.delivered)

@@ -1,0 +1,17 @@
+from django.urls import path
+
+from . import views
+
+app_name = "deliveries"
+urlpatterns = [
+    path("configurations/<int:pk>/enable/", views.enable, name="enable"),
+    path("history/", views.history_page, name="history"),
+    path("history/live/", views.live, name="live"),
+    path("history/reprocess/", views.reprocess_all, name="reprocess_all"),
+    path("history/codes/", views.codes, name="codes"),
+    path("history/codes/<slug:slug>/", views.code, name="code"),
+    path("history/<int:pk>/", views.detail, name="detail"),
+    path("history/<int:pk>/panel/", views.panel, name="panel"),
+    path("history/<int:pk>/curl/", views.curl, name="curl"),
+    path("history/<int:pk>/reprocess/", views.reprocess, name="reprocess"),
+]

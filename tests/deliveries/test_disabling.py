@@ -3,10 +3,18 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
-from configurations.models import Reason
-from deliveries import disabling
-from deliveries.models import EndpointHealth, Problem
+from configurations.models import Reason, WebhookConfig
+from configurations.models import State as ConfigState
+from deliveries import disabling, engine
+from deliveries.models import Delivery, EndpointHealth, Problem, State
+from deliveries.results import Result
+from deliveries.transport import Outcome
+from sales.statuses import SaleStatus
+from tests import factories
+
+pytestmark = pytest.mark.django_db
 
 START = datetime(2026, 11, 24, 20, tzinfo=UTC)
 SERVED = "served"  # in place of a problem: a 2xx
@@ -26,6 +34,24 @@ def seen(*tries: tuple[str, str | int]) -> EndpointHealth:
         else:
             disabling.note_failure(health, at, None, outcome, "")
     return health
+
+
+def a_result(delivery: Delivery, outcome: str | int, detail: str = "") -> Result:
+    """As the engine gives it after a failure, now."""
+    status, problem = (outcome, "") if isinstance(outcome, int) else (None, outcome)
+    now = timezone.now()
+    came = Outcome(status, problem, detail, [], b"", cut=False, took=timedelta(0), started_at=now)
+    return Result(delivery, delivery.config.url, [], came, at=now)
+
+
+@pytest.fixture
+def judged():
+    """`judged(delivery, outcome)`: what `disabling` makes of a failed post."""
+
+    def judged(delivery: Delivery, outcome: str | int, detail: str = "") -> None:
+        disabling.after_attempts([a_result(delivery, outcome, detail)])
+
+    return judged
 
 
 def times(count: int, until: str, outcome: str | int, since: str = "0 h") -> list[tuple[str, str | int]]:
@@ -89,3 +115,252 @@ def times(count: int, until: str, outcome: str | int, since: str = "0 h") -> lis
 )
 def test_the_rules(tries, expected):
     assert disabling.verdict(seen(*tries)) == expected
+
+
+# --- with the engine
+
+
+def drain_after(clock, **span):
+    clock.forward(**span)
+    return engine.drain()
+
+
+def test_the_second_410_disables_a_minute_later_and_holds_what_waits(receiver, config, sell, clock):
+    receiver.answers(410)
+    first, other = sell(), sell()
+    engine.drain()
+    config.refresh_from_db()
+    assert config.state == ConfigState.ON  # two at once are one
+
+    drain_after(clock, seconds=20)
+    config.refresh_from_db()
+    assert config.state == ConfigState.ON
+
+    drain_after(clock, minutes=6)
+    config.refresh_from_db()
+    assert (config.state, config.disabled_because) == (ConfigState.DISABLED, Reason.GONE)
+    assert set(Delivery.objects.filter(pk__in=[first.pk, other.pk]).values_list("state", flat=True)) == {
+        State.HELD
+    }
+    assert sell().state == State.HELD
+
+
+def test_a_410_between_successes_disables_nothing(receiver, config, sell, clock):
+    receiver.answers(410, 200)
+    sell()
+    engine.drain()
+    drain_after(clock, minutes=1)
+    receiver.answers(410)
+    sell()
+    engine.drain()
+    config.refresh_from_db()
+    assert config.state == ConfigState.ON
+
+
+def test_an_evenings_outage_disables_nothing(receiver, config, sell, clock):
+    sell()
+    engine.drain()
+    receiver.answers(503)
+    for _ in range(4):
+        for _ in range(5):
+            sell()
+        drain_after(clock, hours=1)
+    receiver.answers(200)
+    drain_after(clock, hours=14)
+    config.refresh_from_db()
+    assert config.state == ConfigState.ON
+    assert config.health.failures == 0
+
+
+def test_five_days_without_a_success_disable_it_after_ten_tries(receiver, config, sell, clock):
+    receiver.answers(500)
+    for _ in range(2):
+        sell()
+        for hours in (0, 1, 1, 2, 14):
+            drain_after(clock, hours=hours)
+    clock.forward(days=5)
+    config.refresh_from_db()
+    assert (config.state, config.health.failures) == (ConfigState.ON, 10)  # silence condemns nobody
+
+    waiting = sell()
+    engine.drain()
+    config.refresh_from_db()
+    waiting.refresh_from_db()
+    assert (config.state, config.disabled_because) == (ConfigState.DISABLED, Reason.SERVER)
+    assert config.disabled_detail == "500"
+    assert waiting.state == State.HELD
+
+
+def test_a_host_that_never_existed_disables_it_on_two_tries_50_seconds_apart(config, sell, clock, judged):
+    delivery = sell()
+    judged(delivery, Problem.DNS)
+    judged(delivery, Problem.DNS)
+    clock.forward(seconds=49)
+    judged(delivery, Problem.DNS)
+    config.refresh_from_db()
+    assert config.state == ConfigState.ON
+    clock.forward(seconds=1)
+    judged(delivery, Problem.DNS, "nowhere.example")
+    config.refresh_from_db()
+    assert (config.state, config.disabled_because) == (ConfigState.DISABLED, Reason.NO_SUCH_HOST)
+    assert config.disabled_detail == "nowhere.example"
+
+
+def test_our_own_problems_count_for_nothing(config, sell, judged):
+    judged(sell(), Problem.OURS)
+    assert not EndpointHealth.objects.filter(config=config).exists()
+
+
+def test_a_new_url_starts_anew(config, sell, clock, judged):
+    delivery = sell()
+    judged(delivery, Problem.DNS)
+    clock.forward(minutes=5)
+    WebhookConfig.objects.filter(pk=config.pk).update(url="https://other.example/hook")
+    judged(delivery, Problem.DNS)  # it went to the old one
+    config.refresh_from_db()
+    assert config.state == ConfigState.ON
+
+    delivery.config.refresh_from_db()
+    judged(delivery, Problem.DNS)
+    config.refresh_from_db()
+    assert config.state == ConfigState.ON
+    assert (config.health.url, config.health.failures) == ("https://other.example/hook", 1)
+
+
+def test_whoever_enables_it_gets_a_fresh_start(receiver, config, sell, clock):
+    receiver.answers(410)
+    sell()
+    engine.drain()
+    drain_after(clock, minutes=6)
+    config.refresh_from_db()
+    assert config.enable()
+    sell()
+    engine.drain()
+    config.refresh_from_db()
+    assert config.state == ConfigState.ON
+
+
+def test_the_questions_of_a_batch_do_not_grow_with_it(producer, product, django_assert_num_queries):
+    def batch(size):
+        configs = [factories.make_config(producer) for _ in range(size)]
+        sale = factories.make_sale(product)
+        return [
+            a_result(Delivery.objects.select_related("config").get(config=config, event__sale=sale), 500)
+            for config in configs
+        ]
+
+    for size in (2, 30):
+        results = batch(size)
+        disabling.after_attempts(results)
+        with django_assert_num_queries(4):  # savepoint, select, upsert, release
+            disabling.after_attempts(results)
+    assert set(EndpointHealth.objects.values_list("failures", flat=True)) >= {2}
+
+
+# --- probes
+
+
+@pytest.fixture
+def disabled(receiver, config, sell, clock):
+    """Disabled for its server, with an approved and two others held, the oldest a bank slip."""
+    slip = sell(status=SaleStatus.BILLET_PRINTED)
+    approved, refunded = sell(), sell(status=SaleStatus.REFUNDED)
+    assert config.disable(Reason.SERVER)
+    for delivery in (slip, approved, refunded):
+        delivery.refresh_from_db()
+        assert delivery.state == State.HELD
+    return config, approved
+
+
+def test_one_held_post_an_hour_is_tried_approved_first(receiver, disabled, clock):
+    config, approved = disabled
+    receiver.answers(503)
+    assert drain_after(clock, minutes=59) == 0
+    assert disabling.a_probe_is_due() is False
+    clock.forward(minutes=1)
+    assert disabling.a_probe_is_due() is True
+    assert engine.drain() == 1
+    approved.refresh_from_db()
+    assert (approved.state, approved.tries, approved.attempts_made) == (State.HELD, 0, 1)
+    assert drain_after(clock, minutes=59) == 0
+    assert drain_after(clock, minutes=1) == 1
+    config.refresh_from_db()
+    assert config.state == ConfigState.DISABLED
+
+
+def test_no_two_workers_probe_at_once(disabled, clock):
+    clock.forward(hours=1)
+    assert len(disabling.probes_due()) == 1
+    assert disabling.probes_due() == []
+
+
+def test_the_least_tried_of_the_approved_is_the_next_probe(receiver, disabled, sell, clock):
+    _config, _approved = disabled
+    other = sell()
+    receiver.answers(503)
+    drain_after(clock, hours=1)
+    clock.forward(hours=1)
+    assert disabling.probes_due() == [other.pk]
+
+
+def test_a_probe_that_is_accepted_enables_it_and_sends_what_is_held(receiver, disabled, clock):
+    config, _approved = disabled
+    assert drain_after(clock, hours=1) == 3
+    config.refresh_from_db()
+    assert (config.state, config.disabled_because) == (ConfigState.ON, "")
+    assert set(config.deliveries.values_list("state", flat=True)) == {State.DELIVERED}
+    assert config.health.next_probe_at is None
+
+
+def test_what_helps_nobody_any_more_stays_held_when_a_probe_enables_it(receiver, disabled, product, clock):
+    config, _approved = disabled
+    factories.make_cart(product)
+    cart = config.deliveries.get(event__cart__isnull=False)
+    clock.forward(hours=25)
+    engine.drain()
+    config.refresh_from_db()
+    cart.refresh_from_db()
+    assert config.state == ConfigState.ON
+    assert cart.state == State.HELD
+
+
+def test_a_cart_that_has_gone_stale_is_no_probe(config, product, clock):
+    assert config.disable(Reason.SERVER)
+    factories.make_cart(product)
+    clock.forward(hours=25)
+    assert disabling.probes_due() == []
+
+
+def test_a_post_that_is_held_later_is_tried_at_once(config, sell, clock):
+    assert config.disable(Reason.SERVER)
+    clock.forward(days=1)
+    assert not disabling.a_probe_is_due()
+    sell()
+    assert engine.drain() == 1
+    config.refresh_from_db()
+    assert config.state == ConfigState.ON
+
+
+def test_after_a_410_nothing_is_probed(config, sell, clock):
+    sell()
+    assert config.disable(Reason.GONE)
+    assert drain_after(clock, days=1) == 0
+
+
+def test_what_its_owner_switched_off_is_not_probed(config, sell, clock):
+    sell()
+    assert config.disable(Reason.SERVER)
+    assert config.switch_off()
+    assert drain_after(clock, days=1) == 0
+
+
+def test_a_probe_that_finds_the_address_gone_for_good_is_the_last(receiver, disabled, clock):
+    receiver.answers(410)
+    assert drain_after(clock, hours=1) == 1
+    assert drain_after(clock, hours=1) == 1
+    assert drain_after(clock, days=1) == 0
+
+
+def test_a_probe_time_from_before_the_clock_was_set_back_is_due(disabled, clock):
+    clock.forward(hours=-3)
+    assert len(disabling.probes_due()) == 1

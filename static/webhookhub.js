@@ -8,11 +8,14 @@
     requestAnimationFrame(() => (live.textContent = text));
   };
 
-  // <button data-copy="#id"> copies the element's text, <button data-copy-text="…"> the text itself;
+  // <button data-copy="#id"> copies the element's text, <button data-copy-text="…"> the text itself,
+  // <button data-copy-url="…"> what is there at that moment;
   // data-copied holds the word for "Copied".
   const copy = async (button) => {
     const from = button.dataset.copy ? document.querySelector(button.dataset.copy) : null;
-    const text = from ? ("value" in from ? from.value : from.textContent) : button.dataset.copyText;
+    const { copyUrl } = button.dataset;
+    const own = () => (from ? ("value" in from ? from.value : from.textContent) : button.dataset.copyText);
+    const text = copyUrl ? await (await fetch(copyUrl)).text() : own();
     const done = button.dataset.copied || "Copied";
     await navigator.clipboard.writeText(text);
     const label = button.querySelector("[data-label]") || button;
@@ -65,7 +68,7 @@
     }
     const button = event.target.closest("button");
     if (!button) return;
-    if ("copy" in button.dataset || "copyText" in button.dataset) copy(button);
+    if ("copy" in button.dataset || "copyText" in button.dataset || button.dataset.copyUrl) copy(button);
     else if (button.dataset.show) show(button);
   });
 
@@ -108,4 +111,106 @@
   };
   prepare(document);
   document.addEventListener("htmx:after:swap", (event) => prepare(event.target.querySelectorAll ? event.target : document));
+})();
+
+// The History: rows that keep up, the panel beside them, keys.
+(() => {
+  "use strict";
+
+  const EVERY = 5000; // milliseconds
+  const panel = () => document.querySelector(".split > #panel");
+  const rows = () => [...document.querySelectorAll("#rows > tr")];
+
+  const refresh = () => {
+    if (document.hidden) return;
+    document.querySelectorAll("[data-live]").forEach((element) => htmx.trigger(element, "refresh"));
+  };
+  setInterval(refresh, EVERY);
+  document.addEventListener("visibilitychange", refresh);
+
+  const opened = () => panel()?.querySelector("[data-post]")?.dataset.post;
+  const mark = () => {
+    const post = opened();
+    rows().forEach((row) => {
+      if (row.dataset.post === post) row.setAttribute("aria-selected", "true");
+      else row.removeAttribute("aria-selected");
+    });
+  };
+  mark();
+
+  let before = opened();
+  document.addEventListener("htmx:after:swap", () => {
+    const now = opened();
+    if (now && now !== before) {
+      const target = panel();
+      target.scrollTop = 0;
+      target.focus({ preventScroll: matchMedia("(min-width: 1100px)").matches });
+    }
+    before = now;
+    mark();
+  });
+  // What was just sent shows its first result long before the next round.
+  document.addEventListener("htmx:after:request", (event) => {
+    if (event.detail?.ctx?.request?.method === "POST") setTimeout(refresh, 700);
+  });
+
+  const close = (link) => {
+    const row = document.getElementById(`post-${opened()}`);
+    panel().replaceChildren();
+    history.pushState({ htmx: true }, "", link.href);
+    before = undefined;
+    mark();
+    row?.querySelector("a.title")?.focus({ preventScroll: true });
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-close]");
+    if (link && !event.metaKey && !event.ctrlKey && !event.shiftKey && rows().length) {
+      event.preventDefault();
+      close(link);
+    }
+    // Anywhere else on a row is its link too.
+    const row = event.target.closest("#rows > tr");
+    if (row && !event.target.closest("a, button") && !getSelection().toString()) row.querySelector("a.title").click();
+    // A click elsewhere closes an open chip.
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      if (!menu.contains(event.target)) menu.open = false;
+    });
+  });
+
+  const keysOn = () => localStorage.getItem("keys") !== "off";
+  const step = (by) => {
+    const all = rows();
+    const at = all.findIndex((row) => row.dataset.post === opened());
+    const next = all[at < 0 ? 0 : at + by];
+    if (!next) return;
+    next.querySelector("a.title").click();
+    next.scrollIntoView({ block: "nearest" });
+  };
+  const keys = {
+    j: () => step(1),
+    k: () => step(-1),
+    r: () => panel()?.querySelector("form[data-send] button")?.click(),
+    "?": () => {
+      document.getElementById("keys-on").checked = keysOn();
+      document.getElementById("keys").showModal();
+    },
+  };
+  document.addEventListener("keydown", (event) => {
+    if (!document.getElementById("keys") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select, dialog")) return;
+    if (event.key === "Escape") {
+      const menu = document.querySelector("details.menu[open]");
+      const link = panel()?.querySelector("[data-close]");
+      if (menu) {
+        menu.open = false;
+        menu.querySelector("summary").focus();
+      } else if (link) close(link);
+    } else if (keys[event.key] && (keysOn() || event.key === "?")) {
+      event.preventDefault();
+      keys[event.key]();
+    }
+  });
+  document.addEventListener("change", (event) => {
+    if (event.target.id === "keys-on") localStorage.setItem("keys", event.target.checked ? "on" : "off");
+  });
 })();

@@ -96,7 +96,7 @@ def recovered_letter(health: EndpointHealth) -> Letter:
 
 def _delivered_late(posts: DeliveryQuerySet, health: EndpointHealth) -> DeliveryQuerySet:
     """What had waited for the URL, and was accepted since its owner heard of the trouble."""
-    waited = Q(attempts_made__gt=1) | Q(created_at__lt=health.told_at)
+    waited = Q(attempts_made__gt=1) | Q(created_at__lt=health.works_since - history.PATIENCE)
     return posts.filter(waited, state=State.DELIVERED, finished_at__gte=health.told_at)
 
 

@@ -542,6 +542,32 @@ def test_outcomes_wait_for_a_database_that_is_away_for_a_moment(receiver, sell, 
     assert (delivery.state, delivery.tries, len(receiver.posts)) == (State.DELIVERED, 1, 1)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_to_the_database_that_is_cut_in_flight_costs_no_outcome(receiver, config, sell):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no connection that could be cut.")
+    receiver.answers(Answer(delay=0.5))
+    delivery = sell()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+
+    def cut():
+        try:
+            receiver.wait_for(1)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(%s)", [backend])
+        finally:
+            connection.close()
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    assert engine.drain() == 1
+    cutter.join()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.tries, len(receiver.posts)) == (State.DELIVERED, 1, 1)
+
+
 def test_outcomes_that_never_can_be_recorded_are_left_to_the_lease(receiver, sell, monkeypatch, clock):
     sell()
 

@@ -3,9 +3,11 @@ import re
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from configurations.models import Reason, State, WebhookConfig
-from tests.factories import PASSWORD, make_config, make_product, make_seller, make_staff
+from deliveries.models import EndpointHealth
+from tests.factories import PASSWORD, make_config, make_product, make_sale, make_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -106,7 +108,7 @@ def test_a_row_says_what_is_sent_where_and_whether_it_is_on(client, producer):
     )
     answer = client.get(LIST)
     words = text(answer)
-    for word in ("Invoices", "On", "Approved", "Chargeback", "+1", "Plano Anual · 2.0.0", "Edit", "Remove"):
+    for word in ("Invoices", "On", "Approved", "Refunded", "+1", "Plano Anual · 2.0.0", "Edit", "Remove"):
         assert word in words
     assert 'title="https://erp.example.com/api/entrada"' in answer.content.decode()
 
@@ -134,6 +136,37 @@ def test_one_that_we_disabled_says_why_since_when_and_what_to_do(client, produce
     assert "The host of its URL does not exist." in words
     assert "Correct the URL" in words
     assert f'<time datetime="{config.state_changed_at.year}' in answer.content.decode()
+
+
+def test_one_that_we_disabled_says_how_many_posts_it_keeps(client, producer):
+    config, product = make_config(producer), make_product(producer)
+    make_sale(product)
+    make_sale(product)
+    config.disable(Reason.GONE)
+    words = text(client.get(LIST))
+    assert "2 posts held" in words
+    assert "keep 2 posts until you enable it" in words
+
+
+def test_one_whose_posts_fail_says_so_with_what_to_do(client, producer):
+    config = make_config(producer)
+    now = timezone.now()
+    EndpointHealth.objects.create(
+        config=config, failures=29, first_failure_at=now, last_failure_at=now, last_status=419
+    )
+    answer = client.get(LIST)
+    words = text(answer)
+    assert "Failing" in words
+    assert "29 failed since" in words
+    assert "your programmer" in words
+    assert f"{reverse('deliveries:history')}?config={config.pk}" in answer.content.decode()
+
+
+def test_a_row_counts_the_posts_of_the_last_24_hours(client, producer):
+    make_config(producer)
+    assert "No posts" in text(client.get(LIST))
+    make_sale(make_product(producer))
+    assert "1 post 0 % delivered" in text(client.get(LIST)).replace("\xa0", " ")
 
 
 def test_names_and_urls_are_escaped(client, producer):
@@ -264,6 +297,16 @@ def test_removing_asks_first_and_the_way_back_has_the_focus(client, producer):
     assert config.state == State.ON
 
 
+def test_removing_says_how_many_posts_stay_and_how_many_are_not_sent(client, producer):
+    config, product = make_config(producer), make_product(producer)
+    assert "It has no posts yet." in text(client.get(url("remove", config)))
+    make_sale(product)
+    make_sale(product)
+    words = text(client.get(url("remove", config)))
+    assert "Its 2 posts stay in the History." in words
+    assert "2 posts that are waiting or held will not be sent." in words
+
+
 def test_removing_takes_it_from_the_list_and_keeps_the_row(client, producer):
     config = make_config(producer, name="Invoices")
     answer = client.post(url("remove", config), follow=True)
@@ -295,7 +338,6 @@ def test_only_staff_see_the_way_to_the_admin(client, producer):
 def test_pages_hold_no_inline_script_or_style(client, producer):
     config = make_config(producer)
     config.disable(Reason.GONE)
-    make_seller()
     for path in (
         LIST,
         ADD,

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+COMMAND = [sys.executable, "manage.py", "qcluster"]
 BACK_OFF = 0.2  # seconds between an exit and the next start; systemd's RestartSec is 1
 
 # The lease must hold a post and 5 s more; the watchdog must outlast a drain whose every post is answered soon.
@@ -130,9 +131,7 @@ class ClusterProcess:
             self._supervisor.join(10)
 
     def _spawn(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "manage.py", "qcluster"], cwd=ROOT, env=self._environment, start_new_session=True
-        )
+        self._process = subprocess.Popen(COMMAND, cwd=ROOT, env=self._environment, start_new_session=True)
 
     def _supervise(self) -> None:
         while True:

@@ -1,14 +1,19 @@
 import sys
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 from django.apps import apps
 from django.db.models import DateTimeField, F
+from django.test import override_settings
+from django_q.conf import Conf
 
 from configurations.models import WebhookConfig
+from deliveries import wake
 from sales.models import Product, Seller
 from tests import factories
 from tests.receiver import Receiver
+from tests.redis_server import RedisServer
 
 
 class Clock:
@@ -53,3 +58,43 @@ def _fresh_transport():
     yield
     if "deliveries.engine" in sys.modules:
         sys.modules["deliveries.engine"].forget_transport()
+
+
+@pytest.fixture
+def sell_many(config: WebhookConfig, product: Product) -> Callable[[int], None]:
+    """`sell_many(n)` makes n sales that `config` hears of, each in a transaction of its own."""
+
+    def sell_many(count: int) -> None:
+        for _ in range(count):
+            factories.make_sale(product)
+
+    return sell_many
+
+
+@pytest.fixture
+def clean_queue(transactional_db: None) -> Iterator[None]:
+    """The queue of the environment, with no job and no flag left over; at the end too."""
+
+    def clean() -> None:
+        wake._broker_of.cache_clear()
+        wake._away_until = 0.0
+        wake.broker().purge_queue()
+        wake.taken()
+
+    clean()
+    yield
+    clean()
+
+
+@pytest.fixture
+def redis_queue(clean_queue: None) -> Iterator[RedisServer]:
+    """The queue in a Redis server of the test's own, which can be stopped and frozen."""
+    with (
+        RedisServer() as server,
+        override_settings(ON_REDIS=True, BROKER_URL=server.url),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(Conf, "ORM", None)
+        patch.setattr(Conf, "REDIS", server.url)
+        wake._broker_of.cache_clear()
+        yield server

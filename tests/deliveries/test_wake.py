@@ -10,12 +10,10 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
-from django_q.conf import Conf
 from django_q.signals import pre_enqueue
 
 from deliveries import wake
 from deliveries.models import WakeFlag
-from tests.redis_server import RedisServer
 
 on_the_database = pytest.mark.skipif(
     settings.ON_REDIS, reason="Its flag is a row only where the queue is one."
@@ -35,50 +33,20 @@ def jobs() -> Iterator[list[dict]]:
     pre_enqueue.disconnect(note)
 
 
-@pytest.fixture(autouse=True)
-def fresh_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(wake, "_away_until", 0.0)
-    wake._broker_of.cache_clear()
-    yield
-    wake._broker_of.cache_clear()
-
-
-@pytest.fixture
-def queue(transactional_db: None) -> Iterator[None]:
-    """The queue of the environment, empty, with no flag set."""
-    wake.broker().purge_queue()
-    wake.taken()
-    yield
-    wake.broker().purge_queue()
-    wake.taken()
-
-
-@pytest.fixture
-def redis_queue(
-    transactional_db: None, settings: object, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[RedisServer]:
-    """The queue in a Redis server of the test's own, which can be stopped and frozen."""
-    with RedisServer() as server:
-        settings.ON_REDIS, settings.BROKER_URL = True, server.url
-        monkeypatch.setattr(Conf, "ORM", None)
-        monkeypatch.setattr(Conf, "REDIS", server.url)
-        yield server
-
-
 def seconds_of(call: object) -> float:
     begun = time.monotonic()
     call()
     return time.monotonic() - begun
 
 
-def test_many_wake_ups_are_one_job(queue, jobs):
+def test_many_wake_ups_are_one_job(clean_queue, jobs):
     for _ in range(50):
         assert wake.wake()
     assert [job["func"] for job in jobs] == ["deliveries.tasks.deliver_due"]
     assert wake.broker().queue_size() == 1
 
 
-def test_after_a_job_has_taken_it_the_next_wake_up_is_a_job_again(queue, jobs):
+def test_after_a_job_has_taken_it_the_next_wake_up_is_a_job_again(clean_queue, jobs):
     wake.wake()
     wake.taken()
     wake.wake()
@@ -86,7 +54,7 @@ def test_after_a_job_has_taken_it_the_next_wake_up_is_a_job_again(queue, jobs):
 
 
 @on_the_database
-def test_a_flag_whose_job_was_lost_is_free_again_after_ten_seconds(queue, jobs):
+def test_a_flag_whose_job_was_lost_is_free_again_after_ten_seconds(clean_queue, jobs):
     wake.wake()
     WakeFlag.objects.update(asked_at=Now() - timedelta(seconds=9))
     wake.wake()
@@ -97,7 +65,7 @@ def test_a_flag_whose_job_was_lost_is_free_again_after_ten_seconds(queue, jobs):
 
 
 @on_the_database
-def test_a_flag_from_before_the_clock_was_set_back_holds_nobody_up(queue, jobs):
+def test_a_flag_from_before_the_clock_was_set_back_holds_nobody_up(clean_queue, jobs):
     wake.wake()
     WakeFlag.objects.update(asked_at=Now() + timedelta(hours=1))
     wake.wake()
@@ -105,7 +73,7 @@ def test_a_flag_from_before_the_clock_was_set_back_holds_nobody_up(queue, jobs):
 
 
 @on_the_database
-def test_where_the_flag_is_set_a_wake_up_writes_nothing(queue, django_assert_num_queries):
+def test_where_the_flag_is_set_a_wake_up_writes_nothing(clean_queue, django_assert_num_queries):
     wake.wake()
     with django_assert_num_queries(1) as asked:
         wake.wake()
@@ -113,7 +81,7 @@ def test_where_the_flag_is_set_a_wake_up_writes_nothing(queue, django_assert_num
 
 
 @on_the_database
-def test_flag_and_job_come_together_or_not_at_all(queue, monkeypatch):
+def test_flag_and_job_come_together_or_not_at_all(clean_queue, monkeypatch):
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError("The queue took no more.")
 
@@ -124,7 +92,9 @@ def test_flag_and_job_come_together_or_not_at_all(queue, monkeypatch):
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="Only SQLite has one lock for all writers.")
-def test_a_database_that_another_has_locked_holds_the_caller_up_for_a_second_at_most(queue, other_connection):
+def test_a_database_that_another_has_locked_holds_the_caller_up_for_a_second_at_most(
+    clean_queue, other_connection
+):
     other_connection.execute("BEGIN IMMEDIATE")
     try:
         assert seconds_of(wake.wake) < 1
@@ -141,7 +111,7 @@ def other_connection() -> Iterator[object]:
     other.close()
 
 
-def test_a_rolled_back_transaction_wakes_nobody(queue, jobs):
+def test_a_rolled_back_transaction_wakes_nobody(clean_queue, jobs):
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         transaction.on_commit(wake.wake)
         raise ZeroDivisionError

@@ -385,6 +385,11 @@ def test_a_snapshot_of_another_release_can_be_posted(cls, event):
     assert cls.from_json({"product": None}) == cls()
 
 
+def test_times_are_kept_in_utc():
+    local = datetime.fromisoformat("2026-05-18T21:00:00-03:00")
+    assert Sale.from_json({"ordered_at": local}).to_json()["ordered_at"] == "2026-05-19T00:00:00+00:00"
+
+
 @pytest.mark.django_db
 def test_a_row_that_was_not_read_back_yet_gives_the_same_snapshot(product):
     """Django saves "147.00", 49.9 and an ISO time as they are given, and the instance keeps them."""

@@ -292,6 +292,13 @@ def test_a_batch_costs_as_many_queries_as_two_sales_do(count):
     assert Delivery.objects.count() == count
 
 
+def test_rows_read_without_some_columns_are_read_again_together(product):
+    record_status_changes([factories.sale(product) for _ in range(30)], notify=False)
+    rows = Transaction.objects.with_facts().defer("buyer_city", "product__support_email")
+    changes = [StatusChange(sale, None) for sale in rows]
+    assert len(asked := queries(lambda: record_events(changes))) == 3, asked
+
+
 @pytest.mark.parametrize("count", [2, 200])
 def test_a_batch_of_carts_costs_as_many_queries_as_two_do(product, count):
     factories.make_config(product.owner)

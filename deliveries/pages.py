@@ -197,8 +197,8 @@ def chart_of(posts: DeliveryQuerySet, filters: history.Filters) -> Chart:
     found = charts.slots(filters.without_period().of(posts), since, until)
     by_hour = found[0].until - found[0].since < charts.DAY
     totals = {kind: sum(getattr(slot, kind) for slot in found) for kind in charts.OF_KIND}
-    wide = charts.draw(found, width=1000, height=68, gap=10 if len(found) < 50 else 4)
-    small = charts.draw(found, width=340, height=68, gap=3 if len(found) < 50 else 1)
+    wide = charts.draw(found, width=1000, height=68, gap=10 if len(found) < 50 else 4, headroom=14)
+    small = charts.draw(found, width=340, height=68, gap=3 if len(found) < 50 else 1, headroom=14)
     return Chart(
         title, by_hour, totals, _linked(wide, filters, by_hour, 8), _linked(small, filters, by_hour, 4)
     )

@@ -41,7 +41,7 @@ class Token(models.Model):
         verbose_name_plural = _("security tokens")
 
     def __str__(self) -> str:
-        return f"…{self.value[-4:]}"
+        return f"{self._meta.verbose_name} #{self.seller_id}"  # never its value: the admin shows it
 
 
 class Version(models.TextChoices):

@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -14,7 +14,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from .accounts import NotInvited, change_login, email_taken, give_login, invite, send_invitation
-from .adminkit import BigTable, Evidence, WritesOnlyChanges, badge, link, list_link
+from .adminkit import BigTable, Evidence, WritesOnlyChanges, badge, link, links, list_link
 from .forms import time_zones
 from .models import AbandonedCart, Product, Seller, Subscription, Transaction
 from .statuses import SaleStatus
@@ -116,7 +116,7 @@ class SellerAdmin(WritesOnlyChanges, BigTable):
 
     @admin.display(description=_("more"))
     def more(self, seller: Seller) -> Any:
-        return _links(
+        return links(
             list_link("sales_product", _("Products"), owner__id__exact=seller.pk),
             list_link("configurations_webhookconfig", _("Configurations"), owner__id__exact=seller.pk),
             list_link("deliveries_delivery", _("Posts"), owner__id__exact=seller.pk),
@@ -241,6 +241,7 @@ class TransactionAdmin(WritesOnlyChanges, BigTable):
     ordering = ("-ordered_at", "-pk")
     autocomplete_fields = ("product", "affiliate", "subscription")
     readonly_fields = ("updated_at", "posts")
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}  # noqa: RUF012
     fieldsets = (
         (None, {"fields": ("code", "product", "affiliate", "status", "posts", ("ordered_at", "approved_at"), ("warranty_until", "updated_at"))}),
         (_("Buyer"), {"fields": (("buyer_name", "buyer_email"), ("buyer_document", "buyer_document_type"), ("buyer_phone_code", "buyer_phone"))}),
@@ -265,7 +266,7 @@ class TransactionAdmin(WritesOnlyChanges, BigTable):
 
     @admin.display(description=_("posts"))
     def posts(self, sale: Transaction) -> Any:
-        return _links(
+        return links(
             list_link("deliveries_event", _("Events"), sale__id__exact=sale.pk),
             list_link("deliveries_delivery", _("Posts"), event__sale__id__exact=sale.pk),
         )
@@ -293,11 +294,7 @@ class AbandonedCartAdmin(BigTable):
 
     @admin.display(description=_("posts"))
     def posts(self, cart: AbandonedCart) -> Any:
-        return _links(
+        return links(
             list_link("deliveries_event", _("Events"), cart__id__exact=cart.pk),
             list_link("deliveries_delivery", _("Posts"), event__cart__id__exact=cart.pk),
         )
-
-
-def _links(*links: SafeString) -> SafeString:
-    return SafeString(" · ").join(links)

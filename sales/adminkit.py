@@ -9,7 +9,7 @@ from django.db import models
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 EMPTY = "–"
@@ -78,14 +78,18 @@ def list_link(model: str, text: Any, **lookups: Any) -> SafeString:
     )
 
 
+def links(*parts: SafeString) -> SafeString:
+    return format_html_join(" · ", "{}", ((part,) for part in parts))
+
+
 def badge(kind: str, text: Any) -> SafeString:
     """`kind` is one of the colours of admin-webhookhub.css: ok, wait, bad, info, held, off."""
     return format_html('<span class="badge {}">{}</span>', kind, text)
 
 
-def pretty_json(value: Any) -> SafeString:
-    return preformatted(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+def preformatted(text: str | SafeString) -> str | SafeString:
+    return format_html('<pre class="code">{}</pre>', text) if text else EMPTY
 
 
-def preformatted(text: str) -> SafeString:
-    return format_html('<pre class="code">{}</pre>', text) if text else SafeString(EMPTY)
+def pretty_json(value: Any) -> str | SafeString:
+    return preformatted(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,179 @@
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from sales.adminkit import BigTable, Evidence, WritesOnlyChanges, badge, link, links, list_link
+
+from .events import EventType
+from .forms import ConfigForm, products_for
+from .models import State, Token, WebhookConfig
+
+_COLOURS = {State.ON: "ok", State.OFF: "off", State.DISABLED: "bad", State.REMOVED: "off"}
+
+
+class StaffConfigForm(forms.ModelForm):
+    """As the sellers' own form asks, for any owner."""
+
+    events = forms.MultipleChoiceField(
+        label=_("Events"), choices=EventType, widget=forms.CheckboxSelectMultiple
+    )
+
+    class Meta:
+        model = WebhookConfig
+        fields = ("owner", "name", "url", "events", "product", "version")
+
+    clean_url = ConfigForm.clean_url
+
+    def clean_name(self) -> str:
+        return " ".join(self.cleaned_data["name"].split())
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        owner = cleaned.get("owner") or (self.instance.owner if self.instance.pk else None)
+        product = cleaned.get("product")
+        if (
+            owner
+            and product
+            and not products_for(owner, self.initial.get("product")).filter(pk=product.pk).exists()
+        ):
+            self.add_error(
+                "product",
+                ValidationError(_("The owner neither owns this product nor sold it."), code="product"),
+            )
+        return cleaned
+
+
+@admin.register(WebhookConfig)
+class WebhookConfigAdmin(WritesOnlyChanges, BigTable):
+    """The state moves by the actions, and nobody deletes a configuration: its owner removes it, its history stays."""
+
+    form = StaffConfigForm
+    list_display = ("name", "owner_link", "status", "address", "asked", "product_link", "version", "posts")
+    list_filter = ("state", "disabled_because", "version", "created_at")
+    list_select_related = ("owner", "product")
+    search_fields = ("name", "url", "owner__name", "owner__code__exact", "owner__email")
+    search_help_text = _("Name, URL, or the owner's name, code or e-mail")
+    ordering = ("name", "pk")
+    autocomplete_fields = ("owner", "product")
+    readonly_fields = ("status", "state_changed_at", "disabled_detail", "created_at", "posts")
+    fieldsets = (
+        (None, {"fields": ("owner", "name", "url", "events", "product", "version")}),
+        (_("State"), {"fields": ("status", "state_changed_at", "disabled_detail", "created_at", "posts")}),
+    )
+    actions = ("enable", "disable")
+    view_on_site = False  # the seller's page is the owner's only
+
+    has_delete_permission = Evidence.has_delete_permission
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookConfig]:
+        return super().get_queryset(request).defer("secret")  # staff never see it, so nothing decrypts it
+
+    def get_readonly_fields(
+        self, request: HttpRequest, config: WebhookConfig | None = None
+    ) -> tuple[str, ...]:
+        return self.readonly_fields if config is None else (*self.readonly_fields, "owner")
+
+    @admin.display(description=_("owner"), ordering="owner__name")
+    def owner_link(self, config: WebhookConfig) -> Any:
+        return link(config.owner)
+
+    @admin.display(description=_("state"), ordering="state")
+    def status(self, config: WebhookConfig) -> SafeString:
+        shown = badge(_COLOURS[State(config.state)], config.get_state_display())
+        if config.disabled_because:
+            return links(shown, config.get_disabled_because_display())
+        return shown
+
+    @admin.display(description=_("URL"), ordering="url")
+    def address(self, config: WebhookConfig) -> str:
+        return Truncator(config.url).chars(60)
+
+    @admin.display(description=_("events"))
+    def asked(self, config: WebhookConfig) -> str:
+        return ", ".join(str(event.short) for event in config.asked_for)
+
+    @admin.display(description=_("product"), ordering="product__name", empty_value=_("All products"))
+    def product_link(self, config: WebhookConfig) -> Any:
+        return config.product and link(config.product)
+
+    @admin.display(description=_("posts"))
+    def posts(self, config: WebhookConfig) -> SafeString:
+        return links(
+            list_link("deliveries_delivery", _("Posts"), config__id__exact=config.pk),
+            list_link("deliveries_endpointhealth", _("Health"), config__id__exact=config.pk),
+        )
+
+    @admin.action(description=_("Enable"), permissions=["change"])
+    def enable(self, request: HttpRequest, configs: QuerySet[WebhookConfig]) -> None:
+        enabled = self._move(request, configs, WebhookConfig.enable)
+        self.message_user(
+            request,
+            ngettext(
+                "%(n)d configuration was enabled. What is held stays held until its owner sends it.",
+                "%(n)d configurations were enabled. What is held stays held until its owner sends it.",
+                enabled,
+            )
+            % {"n": enabled},
+            messages.SUCCESS,
+        )
+
+    @admin.action(description=_("Switch off"), permissions=["change"])
+    def disable(self, request: HttpRequest, configs: QuerySet[WebhookConfig]) -> None:
+        disabled = self._move(request, configs, WebhookConfig.switch_off)
+        self.message_user(
+            request,
+            ngettext(
+                "%(n)d configuration was switched off. What waits is held.",
+                "%(n)d configurations were switched off. What waits is held.",
+                disabled,
+            )
+            % {"n": disabled},
+            messages.SUCCESS,
+        )
+
+    def _move(
+        self, request: HttpRequest, configs: QuerySet[WebhookConfig], move: Callable[[WebhookConfig], bool]
+    ) -> int:
+        """How many moved; says how many stood there already, or are removed."""
+        moved = [move(config) for config in configs]
+        if stayed := moved.count(False):
+            self.message_user(
+                request,
+                ngettext(
+                    "%(n)d configuration stays as it is: it stands so already, or is removed.",
+                    "%(n)d configurations stay as they are: they stand so already, or are removed.",
+                    stayed,
+                )
+                % {"n": stayed},
+                messages.WARNING,
+            )
+        return moved.count(True)
+
+
+@admin.register(Token)
+class TokenAdmin(Evidence, BigTable):
+    """Whose token is how old; the token itself is the seller's alone."""
+
+    list_display = ("seller", "rotated_at")
+    list_select_related = ("seller",)
+    list_filter = ("rotated_at",)
+    search_fields = ("seller__name", "seller__code__exact")
+    ordering = ("-rotated_at", "-pk")
+    fields = ("seller_link", "rotated_at")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
+        return super().get_queryset(request).defer("value")
+
+    @admin.display(description=_("seller"))
+    def seller_link(self, token: Token) -> Any:
+        return link(token.seller)

@@ -133,7 +133,8 @@ class _Drain:
     def run(self) -> int:
         leases.recover()
         if not self._is_over():
-            self._take_on(leases.claim_probes(self.claim_id, list(disabling.probes_due())), probe=True)
+            now = time.monotonic()
+            self._take_on(leases.claim_probes(self.claim_id, disabling.probes_due()), now, probe=True)
         while True:
             self._claim_more()
             if not (self.unsent or self.flying or self.landed):
@@ -162,7 +163,7 @@ class _Drain:
         limit = min(BATCH, BATCH_PER_SLOT * self.slots)
         try:
             rows = leases.claim(self.claim_id, limit, self._full(now))
-            self._take_on(rows)
+            self._take_on(rows, now)
         except DatabaseError:
             if idle and not self.landed:
                 raise
@@ -181,12 +182,12 @@ class _Drain:
         slow = {post.delivery.config_id for post in self.flying.values() if now - post.started_at > SLOW}
         return full | {config for config in slow if self.in_flight[config] >= A_CONFIGURATION}
 
-    def _take_on(self, deliveries: list[Delivery], *, probe: bool = False) -> None:
+    def _take_on(self, deliveries: list[Delivery], claimed_at: float, *, probe: bool = False) -> None:
         if not deliveries:
             return
-        now = time.monotonic()
         keys = posting.Keys.of(deliveries)
-        self.unsent += [_Post(delivery, keys, claimed_at=now, probe=probe) for delivery in deliveries]
+        self.unsent += [_Post(delivery, keys, claimed_at, probe) for delivery in deliveries]
+        self.unsent.sort(key=lambda post: post.delivery.priority)
 
     # --- post
 

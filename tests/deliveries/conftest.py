@@ -1,4 +1,3 @@
-import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -9,7 +8,7 @@ from django.test import override_settings
 from django_q.conf import Conf
 
 from configurations.models import WebhookConfig
-from deliveries import wake
+from deliveries import engine, wake
 from sales.models import Product, Seller
 from tests import factories
 from tests.receiver import Receiver
@@ -56,8 +55,7 @@ def sell(config: WebhookConfig, product: Product):
 def _fresh_transport():
     """Connections and settings of one test are not the next one's."""
     yield
-    if "deliveries.engine" in sys.modules:
-        sys.modules["deliveries.engine"].forget_transport()
+    engine.forget_transport()
 
 
 @pytest.fixture

@@ -271,9 +271,9 @@ def test_told_to_stop_in_the_middle_it_finishes_what_is_in_flight(receiver, conf
 
 
 def test_after_its_budget_it_hands_on(receiver, config, product):
-    receiver.answers(Answer(delay=0.3))
+    receiver.answers(Answer(delay=1))
     sell_many(product, 30)
-    made = engine.drain(budget=0.1)
+    made = engine.drain(budget=1)
     assert 1 <= made < 30
     assert Delivery.objects.due().count() == 30 - made
 

@@ -1,0 +1,254 @@
+"""Connections that lead to checked addresses only, end in time, and are kept for a while.
+
+The one seam is urllib3's `_new_conn`: look the name up once, check all the addresses of the answer (one bad one
+refuses all), connect to the very address that was checked. `host` stays the name, so the Host header, SNI and
+certificate are right by themselves. Reads and writes ask the post's `Clock` how long they may take.
+"""
+
+import errno
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Any
+
+import certifi
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from configurations import addresses
+
+from .certificates import handshake_problem
+from .models import Problem
+from .names import Answer, Names
+
+IDLE_FOR = 15.0  # seconds after which an unused connection is closed: an unasked answer may come on it
+LIVES_FOR = 60.0  # seconds, so that a changed DNS answer is heard
+EXPLAIN_FOR = 2.0  # seconds that a look at a bad certificate may take
+FRAMING = 1024 * 1024  # bytes that may come after the head: the body that is kept, in the smallest chunks
+
+_QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
+_OUR_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+_NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+
+
+class Failed(Exception):
+    """No connection. Neither urllib3 nor requests knows it, so it comes through them as it is."""
+
+    def __init__(self, problem: Problem, detail: str) -> None:
+        super().__init__(problem, detail)
+        self.problem = problem
+        self.detail = detail
+
+
+class Clock:
+    """What one post may still take, in seconds and in bytes received."""
+
+    def __init__(self, seconds: float) -> None:
+        self.ends = time.monotonic() + seconds
+        self.received = 0  # bytes, after TLS
+        self.limit = (
+            settings.DELIVERY_MAX_RESPONSE
+        )  # bytes; until the head is there, it may be as long as a body
+        self.cut = False  # the limit was reached: what reads then sees the end of the stream
+        self.connected = False  # it took a new connection and not a kept one
+        self.fresh = False  # it must not take a kept one
+
+    def left(self) -> float:
+        """Seconds. Raises TimeoutError when none is left."""
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("The time limit of the post is over.")
+        return left
+
+    def head_is_there(self) -> None:
+        if not self.cut:
+            self.limit = self.received + FRAMING
+
+
+running = threading.local()
+
+
+@contextmanager
+def timed(clock: Clock) -> Iterator[Clock]:
+    """What this thread sends and receives in here goes by `clock`: urllib3 hands nothing of ours down."""
+    running.clock = clock
+    try:
+        yield clock
+    finally:
+        del running.clock
+
+
+class _Timed:
+    """A socket whose every call ends when the clock does. In the TLS handshake it has none, and one timeout."""
+
+    clock: Clock | None = None
+
+    def recv_into(self, buffer: Any, *args: int) -> int:
+        clock = self.clock
+        if clock is None:
+            return super().recv_into(buffer, *args)
+        room = clock.limit - clock.received
+        if room <= 0:
+            clock.cut = True
+            return 0
+        self.settimeout(clock.left())
+        count = super().recv_into(memoryview(buffer)[:room], *args)
+        clock.received += count
+        return count
+
+    def send(self, *args: Any) -> int:
+        if self.clock is not None:
+            self.settimeout(self.clock.left())
+        return super().send(*args)
+
+    def sendall(self, *args: Any) -> None:
+        if self.clock is not None:
+            self.settimeout(self.clock.left())
+        return super().sendall(*args)
+
+
+class _TimedSocket(_Timed, socket.socket):
+    pass
+
+
+class _TimedSSLSocket(_Timed, ssl.SSLSocket):
+    pass
+
+
+def tls_context() -> ssl.SSLContext:
+    """The usual authorities and those of DELIVERY_CA_FILE, read once; nothing below TLS 1.2."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and host name
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(certifi.where())
+    if settings.DELIVERY_CA_FILE:
+        try:
+            context.load_verify_locations(settings.DELIVERY_CA_FILE)
+        except OSError as error:  # ssl.SSLError too
+            raise ImproperlyConfigured(
+                f"DELIVERY_CA_FILE is {settings.DELIVERY_CA_FILE!r}, which cannot be read as a PEM file of "
+                f"certificates: {error}."
+            ) from error
+    context.sslsocket_class = _TimedSSLSocket
+    return context
+
+
+class Safe:
+    """What both kinds of connection share. `born` and `idle_since` are monotonic seconds."""
+
+    born = idle_since = 0.0
+    address: tuple[int, tuple[Any, ...]] | None = None  # family and socket address that it is connected to
+
+    def __init__(self, *args: Any, names: Names, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.names = names
+
+    @property
+    def place(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def is_stale(self, now: float) -> bool:
+        return now - self.idle_since >= IDLE_FOR or now - self.born >= LIVES_FOR
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.clock = running.clock
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:  # a kept one goes by this post's clock from now on
+            self.sock.clock = running.clock
+        super().request(*args, **kwargs)
+
+    def getresponse(self) -> Any:
+        if _QUICK_ACK is not None:
+            # A receiver that writes head and body one by one else waits 40 ms for our delayed acknowledgement.
+            self.sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        return super().getresponse()
+
+    def _new_conn(self) -> socket.socket:
+        clock: Clock = running.clock
+        clock.connected = True
+        self.born = time.monotonic()
+        problems = []
+        for family, kind, protocol, address in self._checked_addresses(clock):
+            try:
+                sock = self._connected(clock, family, kind, protocol, address)
+            except OSError as error:
+                problems.append(_why_not_connected(error))
+                continue
+            self.address = family, address
+            return sock
+        raise Failed(min(problems, key=_TELLS_MOST.index), self.place)
+
+    def _checked_addresses(self, clock: Clock) -> list[tuple[int, int, int, tuple[Any, ...]]]:
+        """Each address of the name once, all of them permitted. Raises addresses.Refused, Failed."""
+        answer = self._find(clock)
+        for *_, address in answer:
+            addresses.check_address(address[0])
+        return list(
+            dict.fromkeys((family, kind, proto, address) for family, kind, proto, _, address in answer)
+        )
+
+    def _find(self, clock: Clock) -> Answer:
+        host = self._dns_host
+        try:
+            ip = ip_address(host)
+        except ValueError:
+            pass
+        else:
+            family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
+            return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, self.port))]
+        try:
+            answer = self.names.find(host, self.port, min(settings.DELIVERY_CONNECT_TIMEOUT, clock.left()))
+        except socket.gaierror as error:
+            known = error.errno in _NO_SUCH_NAME
+            raise Failed(Problem.DNS if known else Problem.DNS_SILENT, self.host) from error
+        except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
+            raise Failed(Problem.DNS_SILENT, self.host) from error
+        if not answer:
+            raise Failed(Problem.DNS, self.host)
+        return answer
+
+    def _connected(
+        self, clock: Clock, family: int, kind: int, protocol: int, address: tuple[Any, ...]
+    ) -> socket.socket:
+        sock = _TimedSocket(family, kind, protocol)
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(min(settings.DELIVERY_CONNECT_TIMEOUT, clock.left()))
+            sock.connect(address)
+            sock.settimeout(clock.left())  # for the whole TLS handshake, which inherits it
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+# Of several addresses that failed, which one the seller hears of.
+_TELLS_MOST = [Problem.REFUSED, Problem.CONNECT_TIMEOUT, Problem.UNREACHABLE, Problem.OURS]
+
+
+def _why_not_connected(error: OSError) -> Problem:
+    if isinstance(error, ConnectionRefusedError):
+        return Problem.REFUSED
+    if isinstance(error, TimeoutError):
+        return Problem.CONNECT_TIMEOUT
+    return Problem.OURS if error.errno in _OUR_LIMITS else Problem.UNREACHABLE
+
+
+class SafeHTTP(Safe, HTTPConnection):
+    pass
+
+
+class SafeHTTPS(Safe, HTTPSConnection):
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except OSError as error:  # ssl.SSLError is one, and what _new_conn raises is none
+            seconds = min(EXPLAIN_FOR, max(running.clock.ends - time.monotonic(), 0.1))
+            raise Failed(*handshake_problem(error, self.place, self.address, self.host, seconds)) from error

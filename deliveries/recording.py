@@ -24,7 +24,11 @@ Configs = dict[int, list[WebhookConfig]]  # by owner
 
 
 def record_events(changes: Iterable[StatusChange]) -> None:
-    """Write an Event, with its Deliveries, for each change to a status that an event announces."""
+    """Write an Event, with its Deliveries, for each change to a status that an event announces.
+
+    Raises ValueError for a sale that no post could be made from, such as one with commissions that
+    `validate_commissions` refuses; its transaction is undone with it.
+    """
     announced = [change.sale for change in changes if change.sale.status in BY_STATUS]
     events = []
     for sale in _with_facts(announced, "product__owner", "affiliate", "subscription"):

@@ -102,6 +102,13 @@ def test_a_rollback_writes_nothing_and_wakes_nobody(product, django_capture_on_c
     assert callbacks == []
 
 
+def test_a_sale_that_no_post_could_be_made_from_is_not_saved(product):
+    broken = [{"source": "PRODUCER", "value": "much", "currency": "BRL"}]
+    with pytest.raises(ValueError, match="Sale.commissions cannot be"), transaction.atomic():
+        factories.make_sale(product, commissions=broken)
+    assert not Transaction.objects.exists()
+
+
 def test_an_import_without_notice_writes_nothing(product):
     factories.make_config(product.owner)
     record_status_changes([factories.sale(product)], notify=False)

@@ -6,7 +6,6 @@ between its first and its last try. Silence condemns nobody: where nothing is tr
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from django.db import connection, models, transaction
 from django.db.models import Exists, OuterRef, Q, Subquery
@@ -18,9 +17,7 @@ from configurations.models import State as ConfigState
 
 from . import mails
 from .models import Delivery, DeliveryQuerySet, EndpointHealth, Problem
-
-if TYPE_CHECKING:
-    from .results import Result
+from .results import Result
 
 # How long a fault of the URL must last, with no other outcome in between.
 GONE_LASTS = timedelta(minutes=1)  # 410
@@ -111,7 +108,7 @@ _NOTED = [
 ]
 
 
-def after_attempts(results: "Iterable[Result]") -> None:
+def after_attempts(results: Iterable[Result]) -> None:
     """Note what came of these posts; disable whose run of failures is long enough, enable what works again.
 
     Call it in the transaction that records them. One select and one upsert, however many posts there are, and a
@@ -149,7 +146,7 @@ def _rows(configs: Collection[int]) -> models.QuerySet[EndpointHealth]:
     return rows
 
 
-def _noted(results: "Iterable[Result]", healths: dict[int, EndpointHealth]) -> list[EndpointHealth]:
+def _noted(results: Iterable[Result], healths: dict[int, EndpointHealth]) -> list[EndpointHealth]:
     """The rows that were changed, not saved yet."""
     changed = {}
     for result in results:

@@ -58,6 +58,7 @@ def disabled_letter(health: EndpointHealth) -> Letter:
         reason=config.get_disabled_because_display(),
         since=_moment(config.state_changed_at),
         gone=config.disabled_because == Reason.GONE,
+        said=config.disabled_because != Reason.SERVER,  # what happened is in the reason already
         held=[(EventType(type_).label, count) for type_, count in kinds],
         held_in_all=sum(count for _type, count in kinds),
         buyers=_buyers(health),
@@ -128,7 +129,8 @@ def _letter(template: str, subject: str, health: EndpointHealth, **facts: Any) -
         "owner": on_one_line(config.owner.name),
         "name": on_one_line(config.name),
         "url": on_one_line(config.url, 2000),
-        "cause": explain(health.last_status, health.last_problem, health.last_detail, url=config.url),
+        "cause": explain(health.last_status, health.last_problem, url=config.url),
+        "detail": on_one_line(health.last_detail, 300),
         "failing_since": _moment(health.first_failure_at),
         "works_since": _moment(health.works_since),
         "site": settings.SITE_NAME,
@@ -147,8 +149,14 @@ def _history(config: int, status: str) -> str:
 
 
 def _moment(at: datetime | None) -> str:
-    """24 Nov 2026, 15:52 -03: with its zone, since nobody knows when and where the mail is read."""
-    return f"{date_format(timezone.localtime(at), 'j M Y, H:i')} {timezone.localtime(at):%Z}" if at else ""
+    """24 Nov 2026, 15:52 (GMT-3): with its zone, since nobody knows when and where the mail is read."""
+    if at is None:
+        return ""
+    at = timezone.localtime(at)
+    minutes = round(at.utcoffset().total_seconds() / 60)
+    hours, rest = divmod(abs(minutes), 60)
+    offset = f"{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "") if minutes else ""
+    return f"{date_format(at, 'j M Y, H:i')} (GMT{offset})"
 
 
 def on_one_line(text: str, limit: int = 120) -> str:

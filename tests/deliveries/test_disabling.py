@@ -1,5 +1,6 @@
 """A configuration is disabled when its URL or server is at fault, never by an evening's outage, and comes back."""
 
+import socket
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,10 +8,10 @@ from django.utils import timezone
 
 from configurations.models import Reason, WebhookConfig
 from configurations.models import State as ConfigState
-from deliveries import disabling, engine
+from deliveries import disabling, engine, names
 from deliveries.models import Delivery, EndpointHealth, Problem, State
 from deliveries.results import Result
-from deliveries.transport import Outcome
+from deliveries.transport import Outcome, Transport
 from sales.statuses import SaleStatus
 from tests import factories
 
@@ -52,6 +53,32 @@ def judged():
         disabling.after_attempts([a_result(delivery, outcome, detail)])
 
     return judged
+
+
+@pytest.fixture
+def resolver(config, receiver, monkeypatch):
+    """The name server of the configuration's host: it leads to the receiver until it `says(error)`."""
+
+    class Resolver:
+        error = 0
+
+        def says(self, error: int) -> None:
+            self.error = error
+            transport.names.forget()
+            transport.close()  # an open connection asks no name server
+
+        def look_up(self, host: str, port: int) -> names.Answer:
+            if self.error:
+                raise socket.gaierror(self.error, "as told")
+            return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))]
+
+    config.url = f"http://shop.example:{receiver.port}/hook"
+    config.save()
+    resolver = Resolver()
+    transport = Transport(resolver.look_up)
+    monkeypatch.setattr(engine, "transport", lambda: transport)
+    yield resolver
+    transport.close()
 
 
 def times(count: int, until: str, outcome: str | int, since: str = "0 h") -> list[tuple[str, str | int]]:
@@ -191,19 +218,57 @@ def test_five_days_without_a_success_disable_it_after_ten_tries(receiver, config
     assert waiting.state == State.HELD
 
 
-def test_a_host_that_never_existed_disables_it_on_two_tries_50_seconds_apart(config, sell, clock, judged):
+def test_a_host_that_never_existed_disables_it_on_two_tries_50_seconds_apart(config, resolver, sell, clock):
+    resolver.says(socket.EAI_NONAME)
     delivery = sell()
-    judged(delivery, Problem.DNS)
-    judged(delivery, Problem.DNS)
-    clock.forward(seconds=49)
-    judged(delivery, Problem.DNS)
+    engine.drain()
+    drain_after(clock, seconds=20)
+    config.refresh_from_db()
+    assert (config.state, config.health.failures) == (ConfigState.ON, 2)
+
+    drain_after(clock, minutes=6)
+    config.refresh_from_db()
+    delivery.refresh_from_db()
+    assert (config.state, config.disabled_because) == (ConfigState.DISABLED, Reason.NO_SUCH_HOST)
+    assert config.disabled_detail == "shop.example"
+    assert delivery.state == State.HELD
+
+
+def test_a_host_that_vanished_disables_it_after_a_day(config, resolver, sell, clock):
+    sell()
+    engine.drain()
+    assert config.deliveries.get().state == State.DELIVERED
+
+    resolver.says(socket.EAI_NONAME)
+    sell()
+    for hours in (0, 1, 1, 2, 14):
+        drain_after(clock, hours=hours)
+    sell()
+    drain_after(clock, hours=5)
     config.refresh_from_db()
     assert config.state == ConfigState.ON
-    clock.forward(seconds=1)
-    judged(delivery, Problem.DNS, "nowhere.example")
+    drain_after(clock, hours=2)
     config.refresh_from_db()
     assert (config.state, config.disabled_because) == (ConfigState.DISABLED, Reason.NO_SUCH_HOST)
-    assert config.disabled_detail == "nowhere.example"
+
+
+def test_a_name_server_that_fails_is_no_fault_of_the_url(config, resolver, sell, clock):
+    resolver.says(socket.EAI_AGAIN)
+    sell()
+    for hours in (0, 1, 1, 2, 14):
+        drain_after(clock, hours=hours)
+    config.refresh_from_db()
+    assert (config.state, config.health.failures, config.health.fault) == (ConfigState.ON, 5, "")
+
+
+def test_an_address_that_is_not_permitted_disables_it(receiver, config, sell, clock, settings):
+    settings.DELIVERY_ALLOWED_NETWORKS = []
+    sell()
+    engine.drain()
+    drain_after(clock, minutes=1)
+    config.refresh_from_db()
+    assert (config.state, config.disabled_because) == (ConfigState.DISABLED, Reason.NOT_PERMITTED)
+    assert receiver.posts == []
 
 
 def test_our_own_problems_count_for_nothing(config, sell, judged):

@@ -77,7 +77,7 @@ def test_it_is_in_the_owners_language_and_time_zone(failing, config, sell, clock
     look_after(clock, minutes=16)
     delivery.refresh_from_db()
     local = delivery.created_at + timedelta(hours=9)
-    assert f"{local:%H:%M} JST" in mailoutbox[0].body
+    assert f"{local:%H:%M} (GMT+9)" in mailoutbox[0].body
     assert "R$\xa01.188,00" in mailoutbox[0].body
 
 

@@ -104,7 +104,7 @@ def test_a_rollback_writes_nothing_and_wakes_nobody(product, django_capture_on_c
 
 def test_a_sale_that_no_post_could_be_made_from_is_not_saved(product):
     broken = [{"source": "PRODUCER", "value": "much", "currency": "BRL"}]
-    with pytest.raises(ValueError, match="Sale.commissions cannot be"), transaction.atomic():
+    with pytest.raises(ValueError, match=r"Sale.commissions cannot be"), transaction.atomic():
         factories.make_sale(product, commissions=broken)
     assert not Transaction.objects.exists()
 

@@ -135,13 +135,14 @@ class SellerAdmin(WritesOnlyChanges, BigTable):
     @admin.action(description=_("Invite: give a login and send the invitation"), permissions=["change"])
     def invite(self, request: HttpRequest, sellers: QuerySet[Seller]) -> None:
         """For sellers that an import made known."""
+        there = list(sellers.exclude(user=None))
         self._invite(request, sellers.filter(user=None), invite)
-        self._skipped(request, sellers.exclude(user=None), gettext("These have a login already:"))
+        self._skipped(request, there, gettext("These have a login already:"))
 
     @admin.action(description=_("Send the invitation again"), permissions=["change"])
     def invite_again(self, request: HttpRequest, sellers: QuerySet[Seller]) -> None:
         self._invite(request, sellers.exclude(user=None), send_invitation)
-        self._skipped(request, sellers.filter(user=None), gettext("These were never invited:"))
+        self._skipped(request, list(sellers.filter(user=None)), gettext("These were never invited:"))
 
     def _invite(self, request: HttpRequest, sellers: Any, how: Callable[[Seller], None]) -> None:
         sent = 0
@@ -159,9 +160,9 @@ class SellerAdmin(WritesOnlyChanges, BigTable):
                 messages.SUCCESS,
             )
 
-    def _skipped(self, request: HttpRequest, sellers: QuerySet[Seller], why: str) -> None:
-        if names := [seller.name for seller in sellers]:
-            self.message_user(request, f"{why} {', '.join(names)}", messages.WARNING)
+    def _skipped(self, request: HttpRequest, sellers: list[Seller], why: str) -> None:
+        if sellers:
+            self.message_user(request, f"{why} {', '.join(map(str, sellers))}", messages.WARNING)
 
 
 # --- Products and subscriptions -----------------------------------------------------------------------

@@ -62,6 +62,11 @@ class BigTable(admin.ModelAdmin):
     list_per_page = 50
     empty_value_display = EMPTY
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], list[Any]]:
+        """Of what protects a row, staff are told that it does, and not that they lack a right nobody has."""
+        deletable, count, lacking, protected = super().get_deleted_objects(objs, request)
+        return deletable, count, set() if protected else lacking, protected
+
 
 def link(row: models.Model | None, text: Any = None) -> str | SafeString:
     """A link to the row's page in the admin."""

@@ -108,7 +108,10 @@ class ConfigForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         config: WebhookConfig = self.instance
-        self.fields["product"].queryset = products_for(config.owner, config.product_id)
+        self.fields["product"].queryset = products = products_for(config.owner, config.product_id)
+        self.sells = products.exists()
+        if not self.sells:  # then there is nothing to choose one of
+            self.fields["scope"].choices = self.fields["scope"].choices[:1]
         if config.product_id:
             self.initial["scope"] = self.ONLY
         self.fields["url"].error_messages["required"] = _("Write the URL that we post to.")
@@ -136,7 +139,9 @@ class ConfigForm(forms.ModelForm):
         if cleaned.get("scope") == self.ALL:
             cleaned["product"] = None
             self.errors.pop("product", None)
-        elif not cleaned.get("product") and "product" not in self.errors:
+        elif (
+            cleaned.get("scope") == self.ONLY and not cleaned.get("product") and "product" not in self.errors
+        ):
             self.add_error(
                 "product", ValidationError(_("Choose the product, or all products."), code="required")
             )

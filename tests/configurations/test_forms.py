@@ -97,12 +97,12 @@ def test_a_name_is_one_line(producer):
     assert fill(producer, name="Members\r\nBcc: x@example.com").save().name == "Members Bcc: x@example.com"
 
 
-def test_somebody_elses_product_is_refused(producer):
+def test_somebody_elses_product_is_refused(producer, product):
     foreign = make_product()
     assert problems(fill(producer, scope="only", product=foreign.pk)) == {"product": ["invalid_choice"]}
 
 
-def test_only_one_product_needs_to_be_named(producer):
+def test_only_one_product_needs_to_be_named(producer, product):
     assert problems(fill(producer, scope="only", product="")) == {"product": ["required"]}
 
 
@@ -121,6 +121,12 @@ def test_an_affiliate_chooses_among_the_products_they_sold():
     assert set(form.fields["product"].queryset) == {sold, left}
     assert len(form.fields["product"].queryset) == 2
     assert problems(fill(affiliate, scope="only", product=neither.pk)) == {"product": ["invalid_choice"]}
+
+
+def test_who_sells_nothing_yet_has_all_products_alone_to_choose(producer):
+    assert [value for value, _ in fill(producer).fields["scope"].choices] == ["all"]
+    assert fill(producer).save().product is None
+    assert problems(fill(producer, scope="only")) == {"scope": ["invalid_choice"]}
 
 
 def test_the_product_it_is_for_stays_a_choice_even_if_it_is_not_sold_any_more(producer):

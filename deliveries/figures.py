@@ -20,7 +20,7 @@ from .models import Delivery, EndpointHealth, Event, State
 from .words import Explanation
 
 DAY = timedelta(hours=24)
-FAILING_FROM = 3  # failures in a row: one alone is what the retries are for
+FAILING_FROM = 3  # failures in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,7 @@ def _troubled(configs: Sequence[WebhookConfig]) -> list[Troubled]:
     found = {
         pk
         for pk, config in by_pk.items()
-        if config.state == ConfigState.DISABLED
-        or (config.state == ConfigState.ON and _fails(healths.get(pk)))
+        if config.state == ConfigState.DISABLED or _fails(config, healths.get(pk))
     }
     held = _held(found) if found else {}
     lines = [_trouble(by_pk[pk], healths.get(pk), held.get(pk, 0)) for pk in by_pk if pk in found]
@@ -121,17 +120,20 @@ def _troubled(configs: Sequence[WebhookConfig]) -> list[Troubled]:
 
 
 def _trouble(config: WebhookConfig, health: EndpointHealth | None, held: int) -> Troubled:
-    if config.state == ConfigState.DISABLED:
+    if config.state == ConfigState.DISABLED or health is None:
         return Troubled(config, held, 0, config.state_changed_at, None)
     return Troubled(config, held, health.failures, health.first_failure_at, _words(config, health))
 
 
-def _fails(health: EndpointHealth | None) -> bool:
-    return health is not None and health.failures >= FAILING_FROM
+def _fails(config: WebhookConfig, health: EndpointHealth | None) -> bool:
+    """Nothing came through at its present URL, several times in a row; one failure is what the retries are for."""
+    if health is None or config.state != ConfigState.ON:
+        return False
+    return health.failures >= FAILING_FROM and health.url in ("", config.url)
 
 
 def _healths(configs: Any) -> dict[int, EndpointHealth]:
-    return EndpointHealth.objects.in_bulk(list(configs))
+    return EndpointHealth.objects.in_bulk(configs)
 
 
 def _words(config: WebhookConfig, health: EndpointHealth) -> Explanation | None:
@@ -187,7 +189,7 @@ def figures_of(configs: Sequence[WebhookConfig], now: datetime | None = None) ->
         figures.bars = charts.draw(slots, width=132, height=24, gap=1.5)
         figures.held = held.get(pk, 0)
         health = healths.get(pk)
-        if by_pk[pk].state == ConfigState.ON and _fails(health):
+        if health and _fails(by_pk[pk], health):
             figures.failing = True
             figures.failures, figures.failing_since = health.failures, health.first_failure_at
             figures.words = _words(by_pk[pk], health)

@@ -43,7 +43,6 @@ def history_page(request: HttpRequest) -> HttpResponse:
     count, more = history.count(found)
     failed, _more = history.count(found.filter(state=State.FAILED))
     context = {
-        "tab": "history",
         "asked": asked,
         "filters": filters,
         "page": page,
@@ -177,7 +176,6 @@ def reprocess_all(request: HttpRequest) -> HttpResponse:
     )
     sends = [row for row in rows if row["config__state"] == ConfigState.ON and row["posts"]]
     context = {
-        "tab": "history",
         "filters": filters,
         "sends": sends,
         "skips": [row for row in rows if row["config__state"] != ConfigState.ON],
@@ -185,6 +183,7 @@ def reprocess_all(request: HttpRequest) -> HttpResponse:
         "arrived": sum(row["arrived"] for row in sends),
         "asked_at": filters.now.isoformat(),
         "keep_url": reverse("deliveries:history") + filters.query(),
+        "keep_label": _("Don't send"),
     }
     return render(request, "deliveries/reprocess_all.html", context)
 
@@ -194,7 +193,7 @@ def reprocess_all(request: HttpRequest) -> HttpResponse:
 def codes(request: HttpRequest) -> HttpResponse:
     sections = [(title, [BY_SLUG[slug] for slug in slugs]) for title, slugs in SECTIONS]
     sections = [(title, [for_slug(row.slug) for row in rows]) for title, rows in sections]
-    return render(request, "deliveries/codes.html", {"tab": "history", "sections": sections})
+    return render(request, "deliveries/codes.html", {"sections": sections})
 
 
 @require_safe
@@ -204,7 +203,7 @@ def code(request: HttpRequest, slug: str) -> HttpResponse:
         words = for_slug(slug)
     except KeyError:
         raise Http404 from None
-    return render(request, "deliveries/code.html", {"tab": "history", "words": words})
+    return render(request, "deliveries/code.html", {"words": words})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -232,7 +231,11 @@ def enable(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _enable_context() -> dict[str, str]:
-    return {"tab": "configurations", "keep_url": reverse("configurations:list")}
+    return {
+        "tab": "configurations",
+        "keep_url": reverse("configurations:list"),
+        "keep_label": _("Leave it as it is"),
+    }
 
 
 def _settled(config: WebhookConfig, sent: int, discarded: int) -> str:
@@ -259,7 +262,6 @@ def _detail_context(request: HttpRequest, pk: int) -> dict[str, object]:
     filters, place = pages.asked(request).filters, _place(request)
     row = pages.rows_of([post], filters, place)[0]
     return {
-        "tab": "history",
         "detail": pages.detail_of(post, row, request.GET),
         "most_tries": MOST_TRIES,
         "back": reverse("deliveries:history") + filters.query(**place),

@@ -40,6 +40,11 @@ class Explanation:
     kind: str = "bad"
     detail: str = ""
 
+    @property
+    def label(self) -> Words:
+        """For the badge: the code; where there is none, the title."""
+        return self.slug if self.slug[0].isdigit() else self.title
+
 
 def _received(slug: str, title: Words) -> Explanation:
     return Explanation(slug, title, RECEIVED, kind="ok")

@@ -54,7 +54,7 @@ def short_url(url: str) -> SafeString:
     host, _, path = shown.partition("/")
     if not path:
         shown = host
-    at = len(shown) - (min(12, len(path) // 2) if len(path) > 16 else 0)
+    at = len(shown) - (min(12, len(path) // 2) if len(path) >= 12 else 0)
     return format_html(
         '<span class="cut" title="{}"><span>{}</span><span>{}</span></span>', url, shown[:at], shown[at:]
     )

@@ -151,6 +151,10 @@ class WebhookConfig(models.Model):
         """off | disabled -> on. What is held stays so until its owner, or a probe, says what becomes of it."""
         return self._move_to(State.ON, configuration_enabled, State.OFF, State.DISABLED)
 
+    def enable_again(self) -> bool:
+        """disabled -> on, by us. What its owner has switched off meanwhile stays off."""
+        return self._move_to(State.ON, configuration_enabled, State.DISABLED)
+
     def switch_off(self) -> bool:
         """on | disabled -> off, by its owner."""
         return self._move_to(State.OFF, configuration_disabled, State.ON, State.DISABLED)

@@ -183,9 +183,8 @@ def _act_on(health: EndpointHealth) -> None:
 
 def _enable(config: WebhookConfig) -> None:
     """It works again: what is held goes out, but what helps nobody any more is for its owner to decide."""
-    if config.enable():
-        with timezone.override(config.owner.time_zone):  # whose days the bank slips count
-            _without_stale(Delivery.objects.filter(config=config).held()).release()
+    if config.enable_again():
+        _without_stale(Delivery.objects.filter(config=config).held()).release()
 
 
 def _without_stale(held: DeliveryQuerySet) -> DeliveryQuerySet:

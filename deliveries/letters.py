@@ -90,7 +90,7 @@ def recovered_letter(health: EndpointHealth) -> Letter:
     left = posts.aggregate(
         held=Count("pk", Q(state=State.HELD)),
         failed=Count("pk", Q(state=State.FAILED, finished_at__gte=health.told_at - history.LOOKS_BACK)),
-        waiting=Count("pk", Q(state__in=(State.WAITING, State.SENDING), tries__gt=0)),
+        waiting=Count("pk", Q(state__in=(State.WAITING, State.SENDING), created_at__lt=health.works_since)),
     )
     return _letter("recovered", subject, health, delivered=delivered, **left)
 

@@ -97,10 +97,12 @@ def overdue(now: datetime) -> DeliveryQuerySet:
 
 def _working_again() -> QuerySet[EndpointHealth]:
     on_its_way = Delivery.objects.filter(
-        config=OuterRef("pk"), state__in=(State.WAITING, State.SENDING), created_at__lt=OuterRef("told_at")
+        Q(created_at__lt=OuterRef("told_at")) | Q(created_at__lt=OuterRef("works_since")),
+        config=OuterRef("pk"),
+        state__in=(State.WAITING, State.SENDING),
     )
     accepts = Q(works_since__gt=F("told_at"), works_since__lt=_ago(SETTLED))
-    rows = _reachable().exclude(told="").filter(config__state=ConfigState.ON, failures=0)
+    rows = _reachable().exclude(told="").filter(config__state=ConfigState.ON, works_since__isnull=False)
     return rows.filter(accepts | ~Exists(on_its_way), last_success_at__gt=F("told_at"))
 
 

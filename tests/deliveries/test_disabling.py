@@ -429,3 +429,19 @@ def test_a_probe_that_finds_the_address_gone_for_good_is_the_last(receiver, disa
 def test_a_probe_time_from_before_the_clock_was_set_back_is_due(disabled, clock):
     clock.forward(hours=-3)
     assert len(disabling.probes_due()) == 1
+
+
+def test_what_its_owner_switched_off_while_a_probe_was_on_its_way_stays_off(config, sell, clock, monkeypatch):
+    assert config.disable(Reason.SERVER)
+    sell()
+    locked = disabling._locked
+
+    def owner_is_quicker(configs):
+        rows = locked(configs)
+        config.switch_off()
+        return rows
+
+    monkeypatch.setattr(disabling, "_locked", owner_is_quicker)
+    assert drain_after(clock, hours=1) == 1
+    config.refresh_from_db()
+    assert config.state == ConfigState.OFF

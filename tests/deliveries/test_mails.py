@@ -262,7 +262,7 @@ def test_while_older_posts_wait_for_their_next_try_it_is_told_after_five_minutes
     assert len(mailoutbox) == 1
     look_after(clock, minutes=6)
     assert subjects(mailoutbox)[1:] == [f"“{config.name}” works again"]
-    assert "1 more is tried again by itself." in mailoutbox[1].body
+    assert "1 more is still on its way." in mailoutbox[1].body
 
 
 def test_what_has_failed_for_good_is_offered_to_be_sent_again(receiver, config, sell, clock, mailoutbox):
@@ -291,6 +291,36 @@ def test_when_a_probe_enables_it_its_owner_hears_how_many_were_delivered(
     assert config.state == ConfigState.ON
     assert subjects(mailoutbox)[1:] == [f"“{config.name}” works again: 7 posts delivered"]
     assert "1 post is still held" in mailoutbox[1].body
+
+
+def test_its_owner_hears_of_the_recovery_once_all_that_was_held_is_through(
+    receiver, config, sell, clock, mailoutbox
+):
+    config.disable(Reason.SERVER)
+    disabling.look()
+    for _ in range(3):
+        sell()
+    clock.forward(hours=1)
+    engine.drain(stop=lambda: receiver.posts)  # the probe and no more
+    disabling.look()
+    assert sorted(config.deliveries.values_list("state", flat=True)) == ["delivered", "waiting", "waiting"]
+    assert len(mailoutbox) == 1
+
+    look_after(clock, seconds=30)
+    assert subjects(mailoutbox)[1:] == [f"“{config.name}” works again: 3 posts delivered"]
+
+
+def test_a_success_before_it_failed_again_is_no_recovery(receiver, config, sell, clock, mailoutbox):
+    receiver.answers(500)
+    sell()
+    engine.drain()
+    look_after(clock, minutes=16)
+    receiver.answers(200, 500)
+    sell()
+    sell()
+    engine.drain()
+    look_after(clock, minutes=4)
+    assert len(mailoutbox) == 1
 
 
 # --- whom, and how

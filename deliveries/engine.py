@@ -1,6 +1,6 @@
 """Send what is due: claim, post side by side, record, until nothing is due or the time is up.
 
-The main thread alone speaks to the database; the threads of the pool do HTTP and nothing else, so no database
+The main thread alone speaks to the database; the threads of the pool make the post and send it, so no database
 transaction is open while a post is on its way. A slot that becomes free is filled at once: nobody waits for the
 slowest post of a batch.
 
@@ -54,7 +54,7 @@ RENEW_EVERY = LEASE.total_seconds() / 6
 MARGIN = LEASE.total_seconds() / 9  # of the lease that is left when the slowest answer is here
 LOOK_AGAIN = 0.1  # seconds after a claim that got all there was
 TICK = 0.2  # seconds: how soon a stop is noticed
-RECORD_SOON = 0.05  # seconds that an outcome may wait for others to be recorded with
+RECORD_SOON = 0.1  # seconds that an outcome may wait for others to be recorded with
 RECORD_AT = 100  # outcomes
 RECORD_AGAIN = 0.5  # seconds
 KEEP_TRYING = 30.0  # seconds in which outcomes are kept while the database is out of reach
@@ -97,11 +97,14 @@ class _Post:
     keys: posting.Keys
     claimed_at: float
     probe: bool = False
-    url: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     started_at: float = 0.0
     done_at: float = 0.0
     outcome: Outcome | None = None
+
+    @property
+    def url(self) -> str:
+        return self.delivery.config.url
 
     def result(self) -> Result:
         return Result(self.delivery, self.url, posting.stored(self.headers), self.outcome, self.probe)
@@ -208,32 +211,25 @@ class _Drain:
 
     def _start(self, post: _Post) -> bool:
         """False, and the drain ends, if the lease might run out before the answer is here."""
-        delivery, config = post.delivery, post.delivery.config
         post.started_at = time.monotonic()
         if post.started_at - max(post.claimed_at, self.renewed_at) > lease_left_to_start():
             self.ended = True
             return False
-        post.url = config.url
-        try:
-            body = posting.body_of(delivery)
-            post.headers = post.keys.headers_for(delivery, body, int(time.time()))
-            delivery.body = body.decode()
-        except Exception as error:  # this one payload cannot be made: the others go
-            logger.exception("%s cannot be posted.", delivery)
-            post.outcome, post.done_at = ours(error, timezone.now()), time.monotonic()
-            self.landed.append(post)
-            return True
-        self.flying[delivery.pk] = post
-        self.in_flight[config.pk] += 1
-        self.pool.submit(self._send, post, body)
+        self.flying[post.delivery.pk] = post
+        self.in_flight[post.delivery.config_id] += 1
+        self.pool.submit(self._send, post)
         return True
 
-    def _send(self, post: _Post, body: bytes) -> None:
-        """In a thread of the pool: HTTP and nothing else."""
+    def _send(self, post: _Post) -> None:
+        """In a thread of the pool: no database, all that is needed was read with the claim."""
+        delivery = post.delivery
         try:
-            post.outcome = self.transport.post(post.delivery.config_id, post.url, post.headers, body)
-        except Exception as error:  # it promises not to; an outcome must come back all the same
-            logger.exception("The transport raised.")
+            body = posting.body_of(delivery)
+            delivery.body = body.decode()
+            post.headers = post.keys.headers_for(delivery, body, int(time.time()))
+            post.outcome = self.transport.post(delivery.config_id, post.url, post.headers, body)
+        except Exception as error:  # this one payload cannot be made: the others go
+            logger.exception("%s cannot be posted.", delivery)
             post.outcome = ours(error, timezone.now())
         post.done_at = time.monotonic()
         self.finished.put(post)
@@ -243,7 +239,7 @@ class _Drain:
         if not self.flying:
             return
         try:
-            post = self.finished.get(timeout=RECORD_SOON if self.landed or self.unsent else TICK)
+            post = self.finished.get(timeout=SLOW if self.landed or self.unsent else TICK)
             while True:
                 self._land(post)
                 post = self.finished.get_nowait()

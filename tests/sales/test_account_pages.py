@@ -127,6 +127,14 @@ def test_an_unknown_address_gets_the_same_page_and_a_mail_that_says_so(mailoutbo
     assert "signup" not in mail.body
 
 
+def test_asking_for_too_many_links_gets_a_page_that_says_to_wait(producer, mailoutbox):
+    for _ in range(6):
+        answer = Client().post("/accounts/password/reset/", {"email": producer.email})
+    assert answer.status_code == 429
+    assert "Wait five minutes" in text(answer)
+    assert len(mailoutbox) == 5
+
+
 def test_a_weak_password_is_refused_with_the_reason(client):
     answer = client.post(
         "/accounts/password/change/",

@@ -120,13 +120,12 @@ class AttemptInline(Evidence, admin.TabularInline):
 @admin.register(Delivery)
 class DeliveryAdmin(Evidence, BigTable):
     list_display = (
-        "webhook_id",
+        "name",
         "status",
-        "event_link",
-        "config_link",
-        "owner_link",
         "result",
         "attempts_made",
+        "config_link",
+        "owner_link",
         "created_at",
         "next_try_at",
     )
@@ -181,11 +180,15 @@ class DeliveryAdmin(Evidence, BigTable):
                 messages.WARNING,
             )
 
+    @admin.display(description=_("post"), ordering="event__type")
+    def name(self, delivery: Delivery) -> str:
+        return str(delivery.event)
+
     @admin.display(description=_("status"), ordering="state")
     def status(self, delivery: Delivery) -> SafeString:
         return badge(_COLOURS[State(delivery.state)], delivery.get_state_display())
 
-    @admin.display(description=_("event"), ordering="event__type")
+    @admin.display(description=_("event"))
     def event_link(self, delivery: Delivery) -> Any:
         return link(delivery.event)
 

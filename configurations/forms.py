@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Q
+from django.urls import reverse_lazy
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -74,6 +75,10 @@ class ConfigForm(forms.ModelForm):
                 "autocapitalize": "none",
                 "spellcheck": "false",
                 "placeholder": "https://members.example.com/webhook",
+                "aria-describedby": "id_url_error id_url_helptext",
+                "hx-post": reverse_lazy("configurations:check_url"),
+                "hx-trigger": "change delay:150ms",
+                "hx-target": "#id_url_error",
             }
         ),
     )

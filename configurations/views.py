@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from sales.views import seller_required
 
+from . import addresses
 from .forms import PRESETS, ConfigForm
 from .models import State, WebhookConfig
 
@@ -37,6 +38,19 @@ def add(request: HttpRequest) -> HttpResponse:
 @login_required
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     return _form_page(request, _theirs(request, pk))
+
+
+@require_POST
+@login_required
+def check_url(request: HttpRequest) -> HttpResponse:
+    """For the form, while it is filled in: how the URL is spelt and whether it may be posted to. Looks nothing up."""
+    url = request.POST.get("url", "")
+    try:
+        checked = addresses.check(url) if url.strip() else ""
+    except addresses.Refused as refused:
+        return render(request, "configurations/_url_check.html", {"advice": refused.advice})
+    context = {"fine": checked, "unencrypted": checked.startswith("http://")}
+    return render(request, "configurations/_url_check.html", context)
 
 
 @require_POST

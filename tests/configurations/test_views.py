@@ -227,6 +227,30 @@ def test_a_mistake_keeps_the_input_and_points_to_the_field(client):
     assert not WebhookConfig.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://example.com/hook", "the address is permitted"),
+        (" http://example.com/hook ", "not encrypted"),
+        ("ftp://example.com/", "https://"),
+        ("http://10.0.0.1/", "private"),
+    ],
+)
+def test_the_url_is_judged_while_the_form_is_filled_in(client, url, words):
+    answer = client.post(LIST + "check-url/", {"url": url})
+    assert answer.status_code == 200
+    assert words in text(answer)
+
+
+def test_an_empty_url_is_not_judged_yet(client):
+    assert text(client.post(LIST + "check-url/", {"url": " "})).strip() == ""
+
+
+def test_only_who_is_logged_in_may_have_a_url_judged(client):
+    assert Client().post(LIST + "check-url/", {"url": "x"}).url.startswith(reverse("account_login"))
+    assert client.get(LIST + "check-url/").status_code == 405
+
+
 def test_a_preset_ticks_its_events_without_script(client):
     page = client.get(ADD + "?preset=recover-sales").content.decode()
     ticked = re.findall(r'name="events" value="(\w+)"[^>]*checked', page)

@@ -3,11 +3,11 @@
 import os
 import signal
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from deliveries.transport import Outcome
 from django.core.management import call_command
 from django.db import DataError, OperationalError, connection
 from django.utils import timezone
@@ -18,6 +18,7 @@ from configurations.models import State as ConfigState
 from deliveries import disabling, engine, leases
 from deliveries.contract import signing
 from deliveries.models import Delivery, DeliveryAttempt, Event, Problem, State
+from deliveries.transport import Outcome
 from sales.models import record_status_changes
 from sales.statuses import SaleStatus
 from tests import factories
@@ -644,6 +645,47 @@ def test_no_transaction_is_open_while_a_post_is_on_its_way(receiver, config, sel
     engine.drain()
     writer.join()
     assert wrote.is_set()
+
+
+def in_a_worker_that_dies(at: Callable[[pytest.MonkeyPatch, Callable[..., None]], None]) -> None:
+    """A drain in a process of its own that is gone, as by SIGKILL, when it comes to the place that `at` patches."""
+    connection.close()  # which the two would share otherwise
+    if not (pid := os.fork()):
+        try:
+            at(pytest.MonkeyPatch(), lambda *_: os._exit(9))
+            engine.drain()
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_dies_between_claim_and_send_costs_no_try_and_no_repeat(
+    receiver, config, product, clock
+):
+    sell_many(product, 5)
+    in_a_worker_that_dies(lambda patch, die: patch.setattr(engine._Drain, "_start_what_can", die))
+    assert Delivery.objects.filter(state=State.SENDING).count() == 5
+    assert engine.drain() == 0  # the lease may still be good
+    clock.forward(seconds=46)
+    assert engine.drain() == 5
+    assert set(Delivery.objects.values_list("state", "tries")) == {(State.DELIVERED, 1)}
+    assert len(receiver.posts) == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_dies_between_send_and_record_repeats_with_the_same_id_and_bytes(
+    receiver, config, product
+):
+    sell_many(product, 3)
+    in_a_worker_that_dies(lambda patch, die: patch.setattr(leases, "record", die))
+    sent = {post.headers["webhook-id"]: post.body for post in receiver.wait_for(3)}
+    Delivery.objects.update(
+        lease_until=timezone.now() - timedelta(seconds=1)
+    )  # the clock moves the event, too
+    assert engine.drain() == 3
+    assert {post.headers["webhook-id"]: post.body for post in receiver.posts[3:]} == sent
+    assert set(Delivery.objects.values_list("state", "tries", "attempts_made")) == {(State.DELIVERED, 1, 1)}
 
 
 # --- the command

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -120,17 +121,18 @@ class _TimedSSLSocket(_Timed, ssl.SSLSocket):
     pass
 
 
-def tls_context() -> ssl.SSLContext:
-    """The usual authorities and those of DELIVERY_CA_FILE, read once; nothing below TLS 1.2."""
+@cache
+def tls_context(ca_file: str) -> ssl.SSLContext:
+    """Trusts the usual authorities and those of `ca_file`, which is read once; nothing below TLS 1.2."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and host name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(certifi.where())
-    if settings.DELIVERY_CA_FILE:
+    if ca_file:
         try:
-            context.load_verify_locations(settings.DELIVERY_CA_FILE)
+            context.load_verify_locations(ca_file)
         except OSError as error:  # ssl.SSLError too
             raise ImproperlyConfigured(
-                f"DELIVERY_CA_FILE is {settings.DELIVERY_CA_FILE!r}, which cannot be read as a PEM file of "
+                f"DELIVERY_CA_FILE is {ca_file!r}, which cannot be read as a PEM file of "
                 f"certificates: {error}."
             ) from error
     context.sslsocket_class = _TimedSSLSocket

@@ -84,7 +84,7 @@ class Pools:
 
     def __init__(self, names: Names) -> None:
         self._names = names
-        self._tls = tls_context()
+        self._tls = tls_context(settings.DELIVERY_CA_FILE)
         self._pools: OrderedDict[tuple[int, str, str, int], Pool] = OrderedDict()
         self._lock = threading.Lock()
         self._sweeper: threading.Timer | None = None

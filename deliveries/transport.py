@@ -195,7 +195,7 @@ def _name(error: Exception, clock: Clock, place: str) -> tuple[Problem, str]:
         return Problem.TLS, in_words(error)
     if isinstance(error, http.client.HTTPException):
         return Problem.NOT_HTTP, str(error)[:200].strip()
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, RequestException):
         return Problem.UNREACHABLE, place
     if clock.received:  # something in the answer that no parser expects
         return Problem.NOT_HTTP, str(error)[:200].strip()

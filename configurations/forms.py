@@ -67,7 +67,6 @@ class ConfigForm(forms.ModelForm):
     url = forms.CharField(
         label=_("URL"),
         max_length=2000,
-        help_text=_("Where we post to. Choose https: over http the buyers' data can be read on the way."),
         widget=forms.TextInput(
             attrs={
                 "inputmode": "url",
@@ -75,7 +74,7 @@ class ConfigForm(forms.ModelForm):
                 "autocapitalize": "none",
                 "spellcheck": "false",
                 "placeholder": "https://members.example.com/webhook",
-                "aria-describedby": "id_url_error id_url_helptext",
+                "aria-describedby": "id_url_error",
                 "hx-post": reverse_lazy("configurations:check_url"),
                 "hx-trigger": "change delay:150ms",
                 "hx-target": "#id_url_error",

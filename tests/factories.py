@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from configurations.events import BY_TYPE
 from configurations.models import WebhookConfig
-from sales.models import AbandonedCart, Product, Seller, Transaction
+from sales.models import AbandonedCart, Product, Seller, Transaction, record_status_changes
 from sales.statuses import SaleStatus
 
 _numbers = count(1)
@@ -70,6 +70,11 @@ def make_sale(product: Product | None = None, **facts: Any) -> Transaction:
     made = sale(product or make_product(), **facts)
     made.save()
     return made
+
+
+def make_sales(product: Product, count: int, **facts: Any) -> list[Transaction]:
+    """Many at once, as an import writes them."""
+    return record_status_changes([sale(product, **facts) for _ in range(count)]).created
 
 
 def make_cart(product: Product | None = None, **facts: Any) -> AbandonedCart:

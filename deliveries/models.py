@@ -23,9 +23,11 @@ from configurations.models import State as ConfigState
 from sales.models import AbandonedCart, Product, Seller, Transaction
 
 from . import retries
+from .choices import FINISHED, Audience, Problem, State
 
 LEASE = settings.DELIVERY_LEASE  # of a claim; renewed at every sixth of it while anything of it is unfinished
 LEASE_LIMIT = 2 * LEASE
+CART_KEEPS = timedelta(hours=24)  # after that, a word about an abandoned cart comes too late
 
 
 class Event(models.Model):
@@ -67,45 +69,6 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_type_display()} {self.transaction_code}".strip()
-
-
-class Audience(models.TextChoices):
-    """For whom a post is made: the affiliate's copy holds fewer parameters."""
-
-    PRODUCER = "producer", _("Producer")
-    AFFILIATE = "affiliate", _("Affiliate")
-
-
-class State(models.TextChoices):
-    WAITING = "waiting", _("Waiting")  # to be posted at next_try_at, or at once where that is empty
-    SENDING = "sending", _("Sending")  # claimed by claim_id until lease_until
-    DELIVERED = "delivered", _("Delivered")
-    FAILED = "failed", _("Failed")  # all tries are used up
-    HELD = "held", _("Held")  # its configuration is disabled or off
-    DISCARDED = "discarded", _("Discarded")  # by its owner, or with its configuration
-
-
-CART_KEEPS = timedelta(hours=24)  # after that, a word about an abandoned cart comes too late
-FINISHED = (State.DELIVERED, State.FAILED, State.DISCARDED)
-
-
-class Problem(models.TextChoices):
-    """What went wrong where no answer came, or none that can be read. The words are in `explain`."""
-
-    DNS = "dns", _("No such host")  # NXDOMAIN: the name does not exist
-    DNS_SILENT = "dns_silent", _("Name server")  # it failed or did not answer: passes
-    NOT_PERMITTED = "not_permitted", _("Not permitted")
-    REFUSED = "refused", _("Refused")
-    UNREACHABLE = "unreachable", _("Unreachable")
-    CONNECT_TIMEOUT = "connect_timeout", _("Connect timeout")
-    TIMEOUT = "timeout", _("Timeout")
-    TLS_EXPIRED = "tls_expired", _("Certificate expired")
-    TLS_WRONG_HOST = "tls_wrong_host", _("Wrong certificate")
-    TLS_UNTRUSTED = "tls_untrusted", _("Untrusted certificate")
-    TLS = "tls", _("TLS")
-    RESET = "reset", _("Cut off")
-    NOT_HTTP = "not_http", _("Not HTTP")  # the answer cannot be read as HTTP
-    OURS = "ours", _("Our error")  # the post could not be made: not the receiver's fault
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -360,9 +323,13 @@ class EndpointHealth(models.Model):
         related_name="health",
         verbose_name=_("configuration"),
     )
-    url = models.CharField(_("URL"), max_length=2000, blank=True)  # which this is about: a new one starts anew
+    url = models.CharField(
+        _("URL"), max_length=2000, blank=True
+    )  # which this is about: a new one starts anew
     last_success_at = models.DateTimeField(_("last success"), null=True)
-    works_since = models.DateTimeField(_("works since"), null=True)  # the first success after the last failure
+    works_since = models.DateTimeField(
+        _("works since"), null=True
+    )  # the first success after the last failure
     # Since the last success:
     failures = models.PositiveIntegerField(_("failures"), default=0)
     first_failure_at = models.DateTimeField(_("failing since"), null=True)

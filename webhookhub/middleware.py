@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import resolve_url
 from django.utils.cache import add_never_cache_headers
 
 
@@ -17,4 +19,21 @@ class NoStoreMiddleware:
         response = self.get_response(request)
         if was_inside or request.user.is_authenticated:
             add_never_cache_headers(response)
+        return response
+
+
+class NoLoginInAPartMiddleware:
+    """Once a session has ended, htmx would put the login page where a part of a page belongs.
+
+    Instead the whole page is loaded again, and that leads to the login and back.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        is_part = request.headers.get("HX-Request") == "true"
+        if is_part and response.headers.get("Location", "").startswith(resolve_url(settings.LOGIN_URL)):
+            return HttpResponse(status=204, headers={"HX-Refresh": "true"})
         return response

@@ -77,6 +77,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "sales.middleware.SellerLocaleMiddleware",
     "webhookhub.middleware.NoStoreMiddleware",
+    "webhookhub.middleware.NoLoginInAPartMiddleware",
 ]
 
 TEMPLATES = [

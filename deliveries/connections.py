@@ -148,6 +148,7 @@ class Safe:
     def __init__(self, *args: Any, names: Names, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.names = names
+        self._unsent: list[bytes] = []
 
     @property
     def place(self) -> str:
@@ -163,7 +164,13 @@ class Safe:
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:  # a kept one goes by this post's clock from now on
             self.sock.clock = running.clock
+        self._unsent.clear()
         super().request(*args, **kwargs)
+        super().send(b"".join(self._unsent))
+
+    def send(self, data: bytes) -> None:
+        """Head and body go out together: one packet, and one wake-up for whoever receives them."""
+        self._unsent.append(data)
 
     def getresponse(self) -> Any:
         if _QUICK_ACK is not None:

@@ -142,9 +142,9 @@ def _read_body(raw: Any, answer: _Answer) -> None:
     try:
         while len(body) <= most:
             piece = raw.read1(most + 1 - len(body), decode_content=False)
-            if not piece:
-                break
             body += piece
+            if not piece or raw.length_remaining == 0:
+                break
     except BaseException:
         answer.cut = True
         raise

@@ -3,14 +3,24 @@
 Serves the History, the page of codes, the admin and the mails. Nothing here knows a request.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from .words import BY_SLUG, Explanation
+from .models import Problem
+from .words import BY_SLUG, Explanation, Words
+
+# The page of codes.
+SECTIONS: Sequence[tuple[Words, Sequence[str]]] = (
+    (_("Received"), ("200", "201", "202", "204", "2xx", "page", "apps-script")),
+    (_("Redirects"), ("301", "308", "302", "303", "307", "3xx")),
+    (_("Refused"), tuple(slug for slug in BY_SLUG if slug[0] == "4")),
+    (_("Failed"), (*(slug for slug in BY_SLUG if slug[0] == "5"), "odd")),
+    (_("No answer"), (*Problem.values, "cut")),
+)
 
 
 def explain(

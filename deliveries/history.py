@@ -275,9 +275,11 @@ def key_of(post: Delivery) -> str:
 
 def _key(text: str) -> tuple[datetime, int] | None:
     at, _dash, pk = text.partition("-")
+    if not (text.isascii() and at.isdigit() and pk.isdigit()):
+        return None
     try:
         moment = _EPOCH + timedelta(microseconds=int(at))
         number = int(pk)
     except (ValueError, OverflowError):
         return None
-    return (moment, number) if 0 <= number < 2**63 else None
+    return (moment, number) if number < 2**63 else None

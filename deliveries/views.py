@@ -23,10 +23,10 @@ from sales.templatetags.formats import number
 from sales.views import seller_required
 
 from . import history, pages, showing
-from .explain import for_slug
+from .explain import SECTIONS, for_slug
 from .forms import HeldForm, held_groups
 from .models import Delivery, DeliveryQuerySet, State
-from .words import BY_SLUG, SECTIONS
+from .words import BY_SLUG
 
 MOST_TRIES = len(settings.DELIVERY_RETRY_AFTER) + 1
 MOST_LIVE = 2 * history.PAGE  # rows that one poll may ask for

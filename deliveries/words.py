@@ -1,6 +1,5 @@
 """The words for every outcome of a post, as a table: `explain` looks them up."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.utils.functional import Promise
@@ -17,7 +16,6 @@ HOSTING = _("your hosting, DNS or firewall")
 YOU_OR_PROGRAMMER = _("you or your programmer")
 YOU_OR_HOSTING = _("you or your hosting")
 HOSTING_OR_PROGRAMMER = _("your hosting or your programmer")
-PROGRAMMER_OR_HOSTING = _("your programmer or your hosting")
 US = _("we")
 
 NOTHING = _("Nothing.")
@@ -204,7 +202,7 @@ _TABLE = (
         "429",
         _("Too many posts"),
         _("Your server got too many posts at once."),
-        PROGRAMMER_OR_HOSTING,
+        HOSTING_OR_PROGRAMMER,
         _("We wait as long as your server asks; raise its limit."),
     ),
     Explanation(
@@ -402,11 +400,3 @@ _TABLE = (
 )
 
 BY_SLUG = {str(row.slug): row for row in _TABLE}
-
-SECTIONS: Sequence[tuple[Words, Sequence[str]]] = (
-    (_("Received"), ("200", "201", "202", "204", "2xx", "page", "apps-script")),
-    (_("Redirects"), ("301", "308", "302", "303", "307", "3xx")),
-    (_("Refused"), tuple(slug for slug in BY_SLUG if slug[0] == "4")),
-    (_("Failed"), (*(slug for slug in BY_SLUG if slug[0] == "5"), "odd")),
-    (_("No answer"), (*Problem.values, "cut")),
-)

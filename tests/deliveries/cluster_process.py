@@ -117,13 +117,9 @@ class ClusterProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """At once: how it stops when it is told to has tests of its own."""
         self._done.set()
-        everyone = [self.pid, *self.descendants()]
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
-        for pid in everyone:
+        for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait(10)
@@ -153,6 +149,10 @@ class ClusterProcess:
 
     def descendants(self) -> list[int]:
         return [pid for child in children_of(self.pid) for pid in (child, *children_of(child))]
+
+    def processes(self) -> list[int]:
+        """All of them, the parent first."""
+        return [self.pid, *self.descendants()]
 
     @property
     def workers(self) -> list[int]:

@@ -29,7 +29,8 @@ pytestmark = [
 ]
 
 IN_FLIGHT = 8  # for one configuration, at most
-SLOWLY = Answer(delay=0.1)
+MANY = 60
+SLOWLY = Answer(delay=0.3)  # so two workers post some 50 a second, and are amid them when the test acts
 
 
 def all_are(state: State) -> Callable[[], bool]:
@@ -56,15 +57,17 @@ def busy(cluster: ClusterProcess) -> list[int]:
 # --- as it should be
 
 
-def test_a_status_change_is_posted_once_and_its_answer_recorded(receiver, product, config):
+def test_a_status_change_is_posted_within_a_second_and_its_answer_recorded(receiver, product, sell_many):
     with ClusterProcess():
+        sell_many(1)
+        receiver.wait_for(1)
         sale = factories.make_sale(product)
-        begun = time.monotonic()
-        [post] = receiver.wait_for(1)
-        assert post.at - begun < 1
-        wait_until_delivered(1)
+        committed_at = time.monotonic()
+        post = receiver.wait_for(2)[1]
+        assert post.at - committed_at < 1
+        wait_until_delivered(2)
     assert sale.code.encode() in post.body
-    attempt = DeliveryAttempt.objects.get()
+    attempt = DeliveryAttempt.objects.get(delivery__event__sale=sale)
     assert (attempt.number, attempt.status, attempt.delivered) == (1, 200, True)
     assert attempt.delivery.webhook_id == post.headers["webhook-id"]
 
@@ -147,13 +150,13 @@ def test_two_clusters_share_the_work_and_send_nothing_twice(receiver, sell_many)
 
 def test_a_worker_killed_in_mid_batch_loses_nothing(receiver, sell_many):
     receiver.answers(SLOWLY)
+    sell_many(MANY)
     with ClusterProcess() as cluster:
-        sell_many(40)
         receiver.wait_for(10)
         killed = busy(cluster)
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
-        wait_until_delivered(40)
+        wait_until_delivered(MANY)
     assert killed
     assert_all_arrived(receiver, repeats=IN_FLIGHT * len(killed))
 
@@ -170,27 +173,27 @@ def test_idle_workers_killed_freeze_the_cluster_and_it_is_restarted(receiver, se
 
 def test_a_killed_sentinel_takes_all_with_it_and_a_new_cluster_goes_on(receiver, sell_many):
     receiver.answers(SLOWLY)
+    sell_many(MANY)
     with ClusterProcess() as cluster:
-        sell_many(40)
         receiver.wait_for(10)
-        before = [cluster.pid, *cluster.descendants()]
+        before = cluster.processes()
         os.kill(cluster.sentinel, signal.SIGKILL)
         assert cluster.wait_for_exit(5) == 3
         wait_until(lambda: not any(map(is_alive, before)), "somebody lives on.", 5)
-        wait_until_delivered(40)
+        wait_until_delivered(MANY)
     assert_all_arrived(receiver, repeats=2 * IN_FLIGHT)
 
 
 def test_a_killed_parent_leaves_no_orphan_at_work_and_a_new_cluster_goes_on(receiver, sell_many):
     receiver.answers(SLOWLY)
+    sell_many(MANY)
     with ClusterProcess() as cluster:
-        sell_many(40)
         receiver.wait_for(10)
-        before = [cluster.pid, *cluster.descendants()]
+        before = cluster.processes()
         assert len(before) == 6
         os.kill(cluster.pid, signal.SIGKILL)
         wait_until(lambda: not any(map(is_alive, before)), "somebody lives on.", 5)
-        wait_until_delivered(40)
+        wait_until_delivered(MANY)
     assert_all_arrived(receiver, repeats=2 * IN_FLIGHT)
 
 
@@ -198,23 +201,24 @@ def test_a_killed_parent_leaves_no_orphan_at_work_and_a_new_cluster_goes_on(rece
 
 
 def test_told_to_stop_in_mid_batch_it_ends_what_is_in_flight_and_gives_the_rest_back(receiver, sell_many):
-    receiver.answers(SLOWLY)
+    receiver.answers(Answer(delay=0.5))
+    sell_many(100)
     with ClusterProcess(supervised=False) as cluster:
-        sell_many(60)
         receiver.wait_for(10)
         os.kill(cluster.pid, signal.SIGTERM)
         assert cluster.wait_for_exit(10) == 0
     assert not Delivery.objects.filter(state=State.SENDING).exists()
     delivered = Delivery.objects.filter(state=State.DELIVERED).count()
-    assert 10 <= delivered == len(receiver.posts) < 60
+    assert 10 <= delivered == len(receiver.posts) < 100
+    receiver.answers(200)
     with ClusterProcess():
-        wait_until_delivered(60)
+        wait_until_delivered(100)
     assert_all_arrived(receiver, repeats=0)
 
 
 def test_a_frozen_cluster_can_be_told_to_stop(receiver, sell_many):
     with ClusterProcess(supervised=False) as cluster:
-        before = [cluster.pid, *cluster.descendants()]
+        before = cluster.processes()
         for pid in cluster.workers:
             os.kill(pid, signal.SIGKILL)
         os.kill(cluster.pid, signal.SIGTERM)
@@ -224,7 +228,7 @@ def test_a_frozen_cluster_can_be_told_to_stop(receiver, sell_many):
 
 def test_a_signal_to_the_whole_group_does_not_hang_it(receiver, sell_many):
     with ClusterProcess(supervised=False) as cluster:
-        before = [cluster.pid, *cluster.descendants()]
+        before = cluster.processes()
         os.killpg(cluster.pid, signal.SIGTERM)
         cluster.wait_for_exit(15)
         wait_until(lambda: not any(map(is_alive, before)), "somebody lives on.", 5)

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -56,18 +56,12 @@ def test_systemd_reads_the_unit_without_complaint(unit, tmp_path):
 
 
 @pytest.fixture
-def in_mid_batch(
-    receiver: Receiver, sell_many: Callable[[int], None]
-) -> Callable[[ClusterProcess], list[int]]:
-    """Has the worker post to a slow receiver; returns its processes, the main one first."""
-
-    def begin(worker: ClusterProcess) -> list[int]:
-        receiver.answers(Answer(delay=0.1))
-        sell_many(40)
+def worker_in_mid_batch(receiver: Receiver, sell_many: Callable[[int], None]) -> Iterator[ClusterProcess]:
+    receiver.answers(Answer(delay=0.3))
+    sell_many(60)
+    with ClusterProcess(supervised=False) as worker:
         receiver.wait_for(10)
-        return [worker.pid, *worker.descendants()]
-
-    return begin
+        yield worker
 
 
 @pytest.mark.cluster
@@ -78,25 +72,23 @@ class TestTheWorker:
     def test_is_started_by_the_command_that_the_unit_gives(self):
         assert shlex.split(read(WORKER)["ExecStart"])[1:] == COMMAND[1:]
 
-    def test_ends_by_itself_when_the_unit_is_stopped(self, in_mid_batch, receiver):
-        with ClusterProcess(supervised=False) as worker:
-            processes = in_mid_batch(worker)
-            os.kill(worker.pid, signal.SIGTERM)  # KillMode=mixed: to the main process alone
-            assert worker.wait_for_exit(float(read(WORKER)["TimeoutStopSec"])) == 0
-            assert not any(map(is_alive, processes))  # so that the SIGKILL finds nobody
+    def test_ends_by_itself_when_the_unit_is_stopped(self, worker_in_mid_batch, receiver):
+        processes = worker_in_mid_batch.processes()
+        os.kill(worker_in_mid_batch.pid, signal.SIGTERM)  # KillMode=mixed: to the main process alone
+        assert worker_in_mid_batch.wait_for_exit(float(read(WORKER)["TimeoutStopSec"])) == 0
+        assert not any(map(is_alive, processes))  # so that the SIGKILL finds nobody
         assert not Delivery.objects.filter(state=State.SENDING).exists()
         assert len(receiver.posts) == len(set(receiver.webhook_ids()))
 
-    def test_that_does_not_end_is_killed_and_the_next_one_goes_on(self, in_mid_batch, receiver):
-        with ClusterProcess(supervised=False) as worker:
-            processes = in_mid_batch(worker)
-            os.kill(worker.pid, signal.SIGSTOP)  # it hears no SIGTERM any more
-            os.kill(worker.pid, signal.SIGTERM)
-            for pid in processes:
-                os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: not any(map(is_alive, processes)), "somebody lives on.", 5)
+    def test_that_does_not_end_is_killed_and_the_next_one_goes_on(self, worker_in_mid_batch, receiver):
+        processes = worker_in_mid_batch.processes()
+        os.kill(worker_in_mid_batch.pid, signal.SIGSTOP)  # it hears no SIGTERM any more
+        os.kill(worker_in_mid_batch.pid, signal.SIGTERM)
+        for pid in processes:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(is_alive, processes)), "somebody lives on.", 5)
         with ClusterProcess():
             wait_until(
                 lambda: not Delivery.objects.exclude(state=State.DELIVERED).exists(), "posts are lost."
             )
-        assert len(set(receiver.webhook_ids())) == 40
+        assert len(set(receiver.webhook_ids())) == 60

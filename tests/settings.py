@@ -26,6 +26,7 @@ os.environ |= {
     # A queue of each pytest process's own, also where they share one Redis.
     "CLUSTER_NAME": f"test-{_RUN}-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}",
     "SQLITE_SYNCHRONOUS": "OFF",
+    "STATIC_ROOT": str(_DIR),
 }
 os.environ.setdefault("DATABASE_URL", f"sqlite:///{_DIR / 'db.sqlite3'}")
 os.environ.setdefault("BROKER_URL", "orm")

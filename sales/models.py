@@ -335,8 +335,8 @@ def record_status_changes(sales: Iterable[Transaction], *, notify: bool = True) 
             else:
                 recorded.unchanged.append(sale)
         Transaction.objects.bulk_create(recorded.created)
-        # The rows are there and locked, so every insert becomes an update: one statement for many rows, ten
-        # times faster than bulk_update().
+        # The rows are there and locked, so every insert becomes an update of the columns that differ: half the
+        # time of bulk_update() of those, a fortieth of that of all.
         Transaction.objects.bulk_create(
             [change.sale for change in recorded.changed] + recorded.updated,
             update_conflicts=True,

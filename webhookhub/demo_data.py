@@ -10,15 +10,16 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import requests
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import models, transaction
-from django.db.models import F
+from django.db.models import F, Max, Min
 from django.utils import timezone
 
 from configurations.events import EventType
 from configurations.models import Reason, WebhookConfig
 from deliveries import engine
-from deliveries.models import Delivery, DeliveryAttempt, Event
+from deliveries.models import Delivery, DeliveryAttempt, EndpointHealth, Event
 from deliveries.models import State as DeliveryState
 from sales.models import AbandonedCart, Product, Seller, Subscription, Transaction
 from sales.statuses import LegalNature, PaymentType, SaleStatus, SubscriptionStatus
@@ -234,7 +235,11 @@ def _commission(source: str, value: Decimal, currency: str) -> dict[str, str]:
 
 
 def _age(chance: random.Random) -> None:
-    """Spread what was just written over the last three days, newest sales last, by day rather than by night."""
+    """Spread what was just written over the last three days, the newest sales last."""
+    WebhookConfig.objects.update(
+        created_at=F("created_at") - timedelta(days=40),
+        state_changed_at=F("state_changed_at") - timedelta(days=4),
+    )
     sales = list(Transaction.objects.order_by("pk"))
     step = timedelta(hours=70) / max(1, len(sales))
     for n, sale in enumerate(sales):
@@ -245,12 +250,34 @@ def _age(chance: random.Random) -> None:
         _set_back(Event.objects.filter(sale=sale), back)
     for cart in AbandonedCart.objects.all():
         _set_back(Event.objects.filter(cart=cart), timedelta(hours=chance.uniform(1, 60)))
+    for health in EndpointHealth.objects.all():
+        _set_health_back(health)
 
 
 def _set_back(events: models.QuerySet, back: timedelta) -> None:
     for place, event in enumerate(events.order_by("occurred_at", "pk")):
         ago = back - place * min(back / 4, timedelta(hours=6))  # a refund comes after its approval
         Event.objects.filter(pk=event.pk).update(occurred_at=F("occurred_at") - ago)
-        deliveries = Delivery.objects.filter(event=event)
-        deliveries.update(created_at=F("created_at") - ago, finished_at=F("finished_at") - ago)
-        DeliveryAttempt.objects.filter(delivery__in=deliveries).update(started_at=F("started_at") - ago)
+        for delivery in Delivery.objects.filter(event=event):
+            later = timedelta(0)
+            for attempt, wait in zip(
+                delivery.attempts.order_by("number"),
+                [timedelta(0), *settings.DELIVERY_RETRY_AFTER],
+                strict=False,
+            ):
+                later = min(later + wait, ago * 0.9)  # nothing has been tried in the future
+                DeliveryAttempt.objects.filter(pk=attempt.pk).update(started_at=F("started_at") - ago + later)
+            Delivery.objects.filter(pk=delivery.pk).update(
+                created_at=F("created_at") - ago, finished_at=F("finished_at") - ago + later
+            )
+
+
+def _set_health_back(health: EndpointHealth) -> None:
+    """By the attempts, as they stand now."""
+    attempts = DeliveryAttempt.objects.filter(delivery__config=health.config_id)
+    success = attempts.filter(delivered=True).aggregate(at=Max("started_at"))["at"]
+    failures = attempts.filter(delivered=False).aggregate(first=Min("started_at"), last=Max("started_at"))
+    health.last_success_at = success
+    if health.failures:
+        health.first_failure_at, health.last_failure_at = failures["first"], failures["last"]
+    health.save(update_fields=["last_success_at", "first_failure_at", "last_failure_at"])

@@ -159,7 +159,9 @@ CACHES = {
 # --- Delivery -----------------------------------------------------------------------------------------
 
 DELIVERY_CONNECT_TIMEOUT = env.float("DELIVERY_CONNECT_TIMEOUT", 5.0)  # seconds
-DELIVERY_DEADLINE = env.float("DELIVERY_DEADLINE", 15.0)  # seconds for the whole request, name look-up to last byte
+DELIVERY_DEADLINE = env.float(
+    "DELIVERY_DEADLINE", 15.0
+)  # seconds for the whole request, name look-up to last byte
 DELIVERY_MAX_RESPONSE = 64 * 1024  # bytes of the answer that are kept; its headers are capped alike
 # After the first try: five tries in all, which outlive a deploy and a night.
 DELIVERY_RETRY_AFTER = [

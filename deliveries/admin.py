@@ -14,7 +14,7 @@ from sales.adminkit import EMPTY, BigTable, Evidence, badge, link, links, list_l
 
 from . import showing
 from .explain import explain
-from .models import Delivery, DeliveryAttempt, EndpointHealth, Event, State
+from .models import Delivery, DeliveryAttempt, DeliveryQuerySet, EndpointHealth, Event, State
 
 _COLOURS = {
     State.WAITING: "wait", State.SENDING: "info", State.DELIVERED: "ok", State.FAILED: "bad",
@@ -160,15 +160,15 @@ class DeliveryAdmin(Evidence, BigTable):
         return request.user.has_perm("deliveries.change_delivery")
 
     @admin.action(description=_("Reprocess, or send now what waits"), permissions=["reprocess"])
-    def reprocess(self, request: HttpRequest, deliveries: QuerySet[Delivery]) -> None:
-        chosen = list(deliveries.values_list("pk", flat=True))
-        sent = Delivery.objects.filter(pk__in=chosen).send_again()
+    def reprocess(self, request: HttpRequest, deliveries: DeliveryQuerySet) -> None:
+        chosen = deliveries.count()
+        sent = deliveries.send_again()
         self.message_user(
             request,
             ngettext("%(n)d post is sent now.", "%(n)d posts are sent now.", sent) % {"n": sent},
             messages.SUCCESS if sent else messages.WARNING,
         )
-        if stayed := len(chosen) - sent:
+        if stayed := chosen - sent:
             self.message_user(
                 request,
                 ngettext(

@@ -1,6 +1,8 @@
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from deliveries import engine
@@ -37,6 +39,16 @@ def test_staff_reprocess_posts_and_hear_how_many(staff, receiver, sell):
     assert messages_of(answer) == ["2 posts are sent now."]
     engine.drain()
     assert len(receiver.posts) == 4
+
+
+def test_all_that_a_search_found_can_be_reprocessed_at_once(staff, receiver, sell):
+    wanted, other = sell(buyer_email="ana@example.com"), sell()
+    engine.drain()
+    data = {"action": "reprocess", "_selected_action": [wanted.pk], "select_across": "1"}
+    answer = staff.post(reverse(LIST) + "?q=ana@example.com", data, follow=True)
+    assert messages_of(answer) == ["1 post is sent now."]
+    states = [delivery.state for delivery in (wanted, other) if not delivery.refresh_from_db()]
+    assert states == [State.WAITING, State.DELIVERED]
 
 
 def test_what_cannot_be_sent_is_counted_too(staff, sell, config):
@@ -85,12 +97,7 @@ def test_an_answer_that_is_no_text_can_be_looked_at(staff, receiver, sell):
     assert staff.get(url).status_code == 200
 
 
-def test_the_number_of_queries_of_a_delivery_does_not_grow_with_its_attempts(
-    staff, sell, receiver, django_assert_num_queries
-):
-    from django.db import connection
-    from django.test.utils import CaptureQueriesContext
-
+def test_the_number_of_queries_of_a_delivery_does_not_grow_with_its_attempts(staff, sell, receiver):
     delivery = sell()
     url = reverse("admin:deliveries_delivery_change", args=[delivery.pk])
 

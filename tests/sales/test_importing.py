@@ -394,6 +394,24 @@ def test_verbosity_0_says_only_what_is_wrong(imports):
     assert ran.err.splitlines() == ["Line 2: price: “x” is no amount: write it as 1234.56 or 1234,56."]
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_shows_a_bar_and_then_clears_it(tmp_path):
+    path, screen = tmp_path / "sales.csv", Terminal()
+    path.write_text(csv_of(row()))
+    call_command("import_transactions", str(path), stdout=io.StringIO(), stderr=screen)
+    assert "100%" in screen.getvalue()
+    assert screen.getvalue().endswith("\r\x1b[K")
+
+
+def test_a_log_gets_plain_lines_now_and_then(imports, monkeypatch):
+    monkeypatch.setattr("sales.management.commands.import_transactions.LINE_EVERY", -1)
+    assert imports([row("HP1"), row("HP2")]).err == "Line 2 of 2 (100 %)\n"
+
+
 def test_ctrl_c_leaves_whole_batches_and_says_so(imports, monkeypatch, told):
     monkeypatch.setattr("sales.importing.BATCH", 2)
 

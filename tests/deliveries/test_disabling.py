@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from configurations.models import Reason, WebhookConfig
 from configurations.models import State as ConfigState
-from deliveries import disabling, engine, names
+from deliveries import disabling, engine, names, retries
 from deliveries.models import Delivery, EndpointHealth, Problem, State
 from deliveries.results import Result
 from deliveries.transport import Outcome, Transport
@@ -412,11 +412,23 @@ def test_after_a_410_nothing_is_probed(config, sell, clock):
     assert drain_after(clock, days=1) == 0
 
 
+def test_after_a_410_a_success_of_a_post_in_flight_enables_nothing(config, sell):
+    delivery = sell()
+    assert config.disable(Reason.GONE)
+    result = a_result(delivery, 200)
+    result.next = retries.Next(delivered=True)
+    disabling.after_attempts([result])
+    config.refresh_from_db()
+    assert config.state == ConfigState.DISABLED
+
+
 def test_what_its_owner_switched_off_is_not_probed(config, sell, clock):
     sell()
     assert config.disable(Reason.SERVER)
     assert config.switch_off()
     assert drain_after(clock, days=1) == 0
+    config.health.refresh_from_db()
+    assert config.health.next_probe_at is None
 
 
 def test_a_probe_that_finds_the_address_gone_for_good_is_the_last(receiver, disabled, clock):

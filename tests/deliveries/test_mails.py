@@ -310,16 +310,51 @@ def test_its_owner_hears_of_the_recovery_once_all_that_was_held_is_through(
     assert subjects(mailoutbox)[1:] == [f"“{config.name}” works again: 3 posts delivered"]
 
 
-def test_a_success_before_it_failed_again_is_no_recovery(receiver, config, sell, clock, mailoutbox):
+def test_while_newer_posts_fail_it_does_not_work_again(receiver, config, sell, clock, mailoutbox, caplog):
     receiver.answers(500)
     sell()
     engine.drain()
     look_after(clock, minutes=16)
-    receiver.answers(200, 500)
+    receiver.answers(200)
+    look_after(clock, seconds=1)
+    clock.forward(minutes=6)
+    engine.drain()
+    assert config.deliveries.get().state == "delivered"
+
+    receiver.answers(500)
     sell()
+    look_after(clock, seconds=0)
+    look_after(clock, minutes=6)
+    assert len(mailoutbox) == 1
+    assert "cannot be written" not in caplog.text
+
+
+def test_without_a_success_it_does_not_work_again(receiver, config, sell, clock, mailoutbox):
+    receiver.answers(500, 200)
+    one = sell()
+    engine.drain()
     sell()
     engine.drain()
-    look_after(clock, minutes=4)
+    EndpointHealth.objects.filter(config=config).update(works_since=timezone.now())
+    clock.forward(minutes=16)
+    disabling.look()
+    Delivery.objects.filter(pk=one.pk).discard()
+    clock.forward(minutes=6)
+    disabling.look()
+    assert subjects(mailoutbox) == [f"1 buyer paid and has no access yet: “{config.name}”"]
+
+
+def test_who_switched_it_off_hears_of_no_recovery(receiver, config, sell, clock, mailoutbox):
+    receiver.answers(500)
+    sell()
+    engine.drain()
+    look_after(clock, minutes=16)
+    config.switch_off()
+    config.enable()
+    receiver.answers(200)
+    config.deliveries.release()
+    look_after(clock, minutes=1)
+    assert config.deliveries.get().state == "delivered"
     assert len(mailoutbox) == 1
 
 
@@ -334,6 +369,10 @@ def test_a_seller_without_an_address_gets_none_and_nothing_fails(failing, config
     config.disable(Reason.SERVER)
     look_after(clock, minutes=16)
     assert mailoutbox == []
+
+    Seller.objects.filter(pk=config.owner_id).update(email="new@example.com")
+    look_after(clock, minutes=1)
+    assert subjects(mailoutbox) == [f"We disabled the configuration “{config.name}”"]
 
 
 def test_a_seller_without_a_login_is_written_to_by_the_account(config, clock, mailoutbox):

@@ -17,7 +17,7 @@ from configurations.models import State as ConfigState
 
 from . import mails
 from .models import Delivery, DeliveryQuerySet, EndpointHealth, Problem
-from .results import Result
+from .results import Result, storable
 
 # How long a fault of the URL must last, with no other outcome in between.
 GONE_LASTS = timedelta(minutes=1)  # 410
@@ -160,7 +160,7 @@ def _noted(results: Iterable[Result], healths: dict[int, EndpointHealth]) -> lis
             note_success(health, result.at)
         else:
             outcome = result.outcome
-            note_failure(health, result.at, outcome.status, outcome.problem or "", outcome.detail)
+            note_failure(health, result.at, outcome.status, outcome.problem or "", storable(outcome.detail))
     return list(changed.values())
 
 

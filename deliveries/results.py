@@ -45,8 +45,8 @@ class Result:
             request_headers=self.request_headers,
             status=outcome.status,
             problem=outcome.problem or "",
-            detail=_storable(outcome.detail)[:300],
-            response_headers=[[_storable(name), _storable(value)] for name, value in outcome.headers],
+            detail=storable(outcome.detail)[:300],
+            response_headers=[[storable(name), storable(value)] for name, value in outcome.headers],
             response_body=outcome.body,
             response_cut=outcome.cut,
             delivered=self.delivered,
@@ -81,6 +81,6 @@ def ours(error: Exception, at: datetime) -> Outcome:
     )
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """PostgreSQL stores neither NUL nor half a surrogate pair, and a receiver may send both."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()

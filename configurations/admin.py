@@ -106,7 +106,7 @@ class WebhookConfigAdmin(WritesOnlyChanges, BigTable):
         return config.product and link(config.product)
 
     @admin.display(description=_("posts"))
-    def posts(self, config: WebhookConfig) -> SafeString:
+    def posts(self, config: WebhookConfig) -> str | SafeString:
         return links(
             list_link("deliveries_delivery", _("Posts"), config__id__exact=config.pk),
             list_link("deliveries_endpointhealth", _("Health"), config__id__exact=config.pk),

@@ -79,7 +79,7 @@ class EventAdmin(Evidence, BigTable):
         return None if event.amount is None else f"{event.amount} {event.currency}"
 
     @admin.display(description=_("posts"))
-    def posts(self, event: Event) -> SafeString:
+    def posts(self, event: Event) -> str | SafeString:
         return list_link("deliveries_delivery", _("Posts"), event__id__exact=event.pk)
 
     @admin.display(description=_("why not posted"))
@@ -109,7 +109,7 @@ class AttemptInline(Evidence, admin.TabularInline):
         return super().get_queryset(request).defer("request_headers", "response_headers", "response_body")
 
     @admin.display(description=_("attempt"))
-    def open(self, attempt: DeliveryAttempt) -> SafeString:
+    def open(self, attempt: DeliveryAttempt) -> str | SafeString:
         return link(attempt, attempt.number)
 
     @admin.display(description=_("result"))
@@ -315,5 +315,5 @@ class EndpointHealthAdmin(Evidence, BigTable):
         return link(health.config.owner)
 
     @admin.display(description=_("posts"))
-    def posts(self, health: EndpointHealth) -> SafeString:
+    def posts(self, health: EndpointHealth) -> str | SafeString:
         return links(list_link("deliveries_delivery", _("Posts"), config__id__exact=health.pk))

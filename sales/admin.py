@@ -183,7 +183,7 @@ class ProductAdmin(WritesOnlyChanges, BigTable):
         return link(product.owner)
 
     @admin.display(description=_("sales"))
-    def sales(self, product: Product) -> SafeString:
+    def sales(self, product: Product) -> str | SafeString:
         return list_link("sales_transaction", _("Sales"), product__id__exact=product.pk)
 
 
@@ -202,7 +202,7 @@ class SubscriptionAdmin(WritesOnlyChanges, BigTable):
         return link(subscription.product)
 
     @admin.display(description=_("charges"))
-    def sales(self, subscription: Subscription) -> SafeString:
+    def sales(self, subscription: Subscription) -> str | SafeString:
         return list_link("sales_transaction", _("Charges"), subscription__id__exact=subscription.pk)
 
 

@@ -76,15 +76,20 @@ def link(row: models.Model | None, text: Any = None) -> str | SafeString:
     return format_html('<a href="{}">{}</a>', url, row if text is None else text)
 
 
-def list_link(model: str, text: Any, **lookups: Any) -> SafeString:
-    """A link to the admin's list of `model` ("app_model"), filtered. By name, since models of apps above are unknown."""
+def list_link(model: str, text: Any, **lookups: Any) -> str | SafeString:
+    """A link to the admin's list of `model` ("app_model"), filtered; empty of a row that is not saved yet.
+
+    By name, since models of the apps above are unknown here.
+    """
+    if None in lookups.values():
+        return ""
     return format_html(
         '<a href="{}?{}">{}</a>', reverse(f"admin:{model}_changelist"), urlencode(lookups), text
     )
 
 
-def links(*parts: SafeString) -> SafeString:
-    return format_html_join(" · ", "{}", ((part,) for part in parts))
+def links(*parts: str | SafeString) -> str | SafeString:
+    return format_html_join(" · ", "{}", ((part,) for part in parts if part)) or EMPTY
 
 
 def badge(kind: str, text: Any) -> SafeString:

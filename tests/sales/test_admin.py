@@ -74,6 +74,11 @@ def test_adding_a_seller_makes_a_login_and_sends_the_invitation(
     assert [mail.to for mail in mailoutbox] == [["ana@example.com"]]
 
 
+def test_the_page_of_a_new_row_links_to_no_list(staff):
+    for name in ("seller", "transaction", "abandonedcart"):
+        assert "id__exact" not in staff.get(reverse(f"admin:sales_{name}_add")).content.decode()
+
+
 def test_the_link_is_of_our_site_whatever_host_the_request_names(
     staff, mailoutbox, settings, django_capture_on_commit_callbacks
 ):

@@ -101,6 +101,7 @@ class ClusterProcess:
             | SHORT
             | environment
         )
+        self._spawning = threading.Lock()
         self._done = threading.Event()
         self._process: subprocess.Popen | None = None
 
@@ -118,7 +119,8 @@ class ClusterProcess:
 
     def __exit__(self, *_: object) -> None:
         """At once: how it stops when it is told to has tests of its own."""
-        self._done.set()
+        with self._spawning:
+            self._done.set()
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -133,9 +135,11 @@ class ClusterProcess:
         while True:
             code = self._process.wait()
             self.exit_codes.append(code)
-            if self._done.wait(BACK_OFF):
-                return
-            self._spawn()
+            self._done.wait(BACK_OFF)
+            with self._spawning:
+                if self._done.is_set():
+                    return
+                self._spawn()
 
     @property
     def pid(self) -> int:

@@ -143,7 +143,7 @@ def test_no_page_shows_a_secret_or_a_token(staff):
     for url in urls:
         text = staff.get(url).content.decode()
         assert secret not in text, url
-        assert token.value[-4:] not in re.sub(r"\d", "", text) or token.value not in text, url
+        assert token.value not in text, url
 
 
 def test_every_link_from_row_to_row_leads_somewhere(staff):

@@ -40,8 +40,7 @@ def history_page(request: HttpRequest) -> HttpResponse:
     found = filters.of(posts)
     place = _place(request)
     page = history.page(pages.with_facts(found), **place)
-    count, more = history.count(found)
-    failed, _more = history.count(found.filter(state=State.FAILED))
+    count, failed, more = _counts(found, page)
     context = {
         "asked": asked,
         "filters": filters,
@@ -278,6 +277,15 @@ def _opened(request: HttpRequest, filters: history.Filters, place: dict[str, str
     if post is None:
         return None
     return pages.detail_of(post, pages.rows_of([post], filters, place)[0], request.GET)
+
+
+def _counts(found: DeliveryQuerySet, page: history.Page) -> tuple[int, int, bool]:
+    """How many there are, how many of them failed, and whether there are more. One page counts itself."""
+    if not page.newer and not page.older:
+        return len(page.posts), sum(post.state == State.FAILED for post in page.posts), False
+    count, more = history.count(found)
+    failed, _more = history.count(found.filter(state=State.FAILED))
+    return count, failed, more
 
 
 def _place(request: HttpRequest) -> dict[str, str]:

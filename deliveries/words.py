@@ -9,14 +9,12 @@ from .models import Problem
 
 Words = str | Promise
 
-NOBODY = ""
 YOU = _("you")
 PROGRAMMER = _("your programmer")
 HOSTING = _("your hosting, DNS or firewall")
 YOU_OR_PROGRAMMER = _("you or your programmer")
 YOU_OR_HOSTING = _("you or your hosting")
 HOSTING_OR_PROGRAMMER = _("your hosting or your programmer")
-US = _("we")
 
 NOTHING = _("Nothing.")
 RECEIVED = _("Received.")
@@ -33,7 +31,7 @@ class Explanation:
     slug: str
     title: Words
     happened: Words
-    who: Words = NOBODY
+    who: Words = ""
     what_to_do: Words = NOTHING
     kind: str = "bad"
     detail: str = ""
@@ -385,7 +383,7 @@ _TABLE = (
         Problem.OURS,
         _("Our error"),
         _("We could not make this post: the fault is ours."),
-        US,
+        _("we"),
         _("We have been told. Press Reprocess once it is mended."),
     ),
     # No outcome of its own: a remark beside one.

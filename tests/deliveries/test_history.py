@@ -112,7 +112,16 @@ def test_from_and_to_are_times_of_the_users_zone(post):
 
 @pytest.mark.parametrize(
     "search",
-    ["HP12345", "hp1234567890", "HP1234567890", "Maria@Example.com", "maria@exa", "ia silva", " Maria "],
+    [
+        "HP12345",
+        "hp1234567890",
+        "HP1234567890",
+        "Maria@Example.com",
+        "maria@exa",
+        "maria@example.c",
+        "ia silva",
+        " Maria ",
+    ],
 )
 def test_search_finds_code_email_and_name(post, search):
     wanted = post(
@@ -264,3 +273,18 @@ def test_a_page_comes_in_order_from_the_index(three_pages, producer):
     for plan in plans:
         assert "delivery_" in plan
         assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.skipif(
+    connection.vendor != "sqlite", reason="reads SQLite's plan; others plan by their statistics"
+)
+def test_what_is_looked_for_by_its_key_is_found_by_an_index(post, producer):
+    post()
+    posts = Delivery.objects.visible_to(producer.user)
+    plans = {
+        "event_of_transaction": read({"q": "HP1234"}).of(posts),
+        "event_of_buyer": read({"q": "maria@example.com"}).of(posts),
+        "delivery_by_state": read({"status": history.NO_ACCESS}).of(posts),
+    }
+    for index, found in plans.items():
+        assert index in found.explain()

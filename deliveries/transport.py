@@ -17,6 +17,7 @@ from typing import Any, Literal
 from django.conf import settings
 from django.utils import timezone
 from requests import RequestException
+from requests.exceptions import InvalidHeader
 
 from configurations import addresses
 
@@ -180,7 +181,7 @@ def _note(answer: _Answer, error: Exception, clock: Clock, place: str) -> None:
     else:
         answer.problem, answer.detail = _name(_root(error), clock, place)
     if answer.problem == Problem.OURS:
-        logger.error("A post to %s could not be made.", place or "a URL", exc_info=error)
+        logger.error("A post to %s could not be made: %s.", place or "a URL", answer.detail)
 
 
 def _name(error: Exception, clock: Clock, place: str) -> tuple[Problem, str]:
@@ -199,6 +200,8 @@ def _name(error: Exception, clock: Clock, place: str) -> tuple[Problem, str]:
         return Problem.UNREACHABLE, place
     if clock.received:  # something in the answer that no parser expects
         return Problem.NOT_HTTP, str(error)[:200].strip()
+    if isinstance(error, InvalidHeader):  # it quotes the header, which may be the seller's token
+        return Problem.OURS, "a header holds characters that no header may hold"
     return Problem.OURS, f"{type(error).__name__}: {error}"
 
 

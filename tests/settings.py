@@ -10,6 +10,7 @@ from pathlib import Path
 _RUN = os.environ.setdefault(
     "WEBHOOKHUB_TEST_RUN", str(os.getpid())
 )  # workers and clusters of a run share it
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 _DIR = Path(tempfile.gettempdir()) / f"webhookhub-tests-{_RUN}"
 _DIR.mkdir(exist_ok=True)
 
@@ -22,9 +23,9 @@ os.environ |= {
     "SECURE_COOKIES": "False",
     "EMAIL_URL": os.environ.get("TEST_EMAIL_URL", "memorymail://"),
     "DELIVERY_ALLOWED_NETWORKS": os.environ.get("TEST_ALLOWED_NETWORKS", "127.0.0.0/8,::1/128"),
-    "CACHE_DIR": str(_DIR / "cache"),
-    # A queue of each pytest process's own, also where they share one Redis.
-    "CLUSTER_NAME": f"test-{_RUN}-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}",
+    # A queue and a cache of each pytest process's own, also where they share one Redis.
+    "CLUSTER_NAME": f"test-{_RUN}-{_WORKER}",
+    "CACHE_DIR": str(_DIR / f"cache-{_WORKER}"),
     "SQLITE_SYNCHRONOUS": "OFF",
     "STATIC_ROOT": str(_DIR),
 }

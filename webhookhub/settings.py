@@ -146,15 +146,16 @@ if ON_REDIS:
 else:
     Q_CLUSTER |= {"orm": "default", "poll": 0.05}
 
-CACHES = {
-    # Shared by all processes: django-q2 keeps its cluster's state here, allauth its lockouts.
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": BROKER_URL}
+_cache = (
+    {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": BROKER_URL}
     if ON_REDIS
     else {
         "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
         "LOCATION": env.str("CACHE_DIR", str(VAR_DIR / "cache")),
     }
-}
+)
+# Shared by all processes: django-q2 keeps its cluster's state here, allauth its lockouts.
+CACHES = {"default": _cache | {"KEY_PREFIX": Q_CLUSTER["name"]}}
 
 # --- Delivery -----------------------------------------------------------------------------------------
 

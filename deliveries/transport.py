@@ -152,7 +152,7 @@ def _read_body(raw: Any, answer: _Answer) -> None:
     finally:
         answer.cut = answer.cut or len(body) > most
         answer.body = bytes(body[:most])
-        if raw.headers.get("Content-Encoding", "identity").lower() != "identity":
+        if body and raw.headers.get("Content-Encoding", "identity").lower() != "identity":
             _unpack(answer, most)
 
 

@@ -184,6 +184,11 @@ def test_a_packed_answer_that_nobody_asked_for_is_read(answered, encoding, pack)
     assert (outcome.body.decode(), outcome.cut) == ("Não", False)
 
 
+def test_an_empty_answer_that_claims_to_be_packed_is_whole(answered):
+    outcome = answered(saying("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n"))
+    assert (outcome.body, outcome.cut) == (b"", False)
+
+
 def test_what_claims_to_be_packed_and_is_not_stays_as_it_came(answered):
     outcome = answered(saying("HTTP/1.1 500 X\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain"))
     assert (outcome.body, outcome.problem) == (b"plain", "")

@@ -18,7 +18,7 @@ from types import FrameType
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 MANAGE = [sys.executable, str(BASE_DIR / "manage.py")]
-STOP_AFTER = 40  # seconds for a process to end by itself: the worker finishes the posts that are under way
+STOP_AFTER = 50  # seconds for a process to end by itself: the worker finishes the posts that are under way
 BACK_OFF = 1  # seconds between an exit and the next start
 
 

@@ -7,4 +7,4 @@ class DeliveriesConfig(AppConfig):
     verbose_name = _("Deliveries")
 
     def ready(self) -> None:
-        from . import receivers  # noqa: F401  connects itself to the signals of sales and configurations
+        from . import checks, receivers  # noqa: F401  they register themselves with Django and with the signals

@@ -15,7 +15,7 @@ from sales.adminkit import BigTable, Evidence, WritesOnlyChanges, badge, link, l
 
 from .events import EventType
 from .forms import ConfigForm, products_for
-from .models import State, Token, WebhookConfig
+from .models import SECRETS, State, Token, WebhookConfig
 
 _COLOURS = {State.ON: "ok", State.OFF: "off", State.DISABLED: "bad", State.REMOVED: "off"}
 
@@ -75,7 +75,7 @@ class WebhookConfigAdmin(WritesOnlyChanges, BigTable):
     has_delete_permission = Evidence.has_delete_permission
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookConfig]:
-        return super().get_queryset(request).defer("secret")  # staff never see it, so nothing decrypts it
+        return super().get_queryset(request).defer(*SECRETS)  # staff never see it, so nothing decrypts it
 
     def get_readonly_fields(
         self, request: HttpRequest, config: WebhookConfig | None = None
@@ -163,16 +163,16 @@ class WebhookConfigAdmin(WritesOnlyChanges, BigTable):
 class TokenAdmin(Evidence, BigTable):
     """Whose token is how old; the token itself is the seller's alone."""
 
-    list_display = ("seller", "rotated_at")
+    list_display = ("seller", "rotated_at", "rotates_at")
     list_select_related = ("seller",)
     list_filter = ("rotated_at",)
     search_fields = ("seller__name", "seller__code__exact")
     ordering = ("-rotated_at", "-pk")
-    fields = ("seller_link", "rotated_at")
+    fields = ("seller_link", "rotated_at", "rotates_at")
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
-        return super().get_queryset(request).defer("value")
+        return super().get_queryset(request).defer("value", "next_value")
 
     @admin.display(description=_("seller"))
     def seller_link(self, token: Token) -> Any:

@@ -3,10 +3,12 @@
 import base64
 import secrets
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models, transaction
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
@@ -17,6 +19,10 @@ from sales.models import Product, Seller
 from .encryption import EncryptedTextField
 from .events import BY_TYPE, Description, EventType
 from .signals import configuration_disabled, configuration_enabled, configuration_removed
+
+OVERLAP = timedelta(hours=24)  # in which the old secret signs too, after a rotation
+# What is encrypted of a configuration: decrypting costs, so whoever lists configurations defers it.
+SECRETS = ("secret", "previous_secret")
 
 
 def new_secret() -> str:
@@ -29,19 +35,68 @@ def new_token() -> str:
     return secrets.token_hex(20)
 
 
+class TokenQuerySet(models.QuerySet["Token"]):
+    def settle(self) -> int:
+        """Let go of the values that a rotation has replaced by now, by the database's clock. Returns how many."""
+        due = self.filter(rotates_at__lte=Now())
+        return due.update(value=F("next_value"), rotated_at=F("rotates_at"), next_value=None, rotates_at=None)
+
+
 class Token(models.Model):
-    """The seller's security token ("hottok"): sent with every post as the proof that it is ours."""
+    """The seller's security token ("hottok"): sent with every post as the proof that it is ours.
+
+    A rotation can be set to a time: from that second on, by the database's clock, `next_value` is the token,
+    also before anybody has called settle().
+    """
 
     seller = models.OneToOneField(Seller, models.CASCADE, related_name="token", verbose_name=_("seller"))
     value = EncryptedTextField(_("token"), default=new_token)
     rotated_at = models.DateTimeField(_("rotated"), default=timezone.now, editable=False)
+    next_value = EncryptedTextField(_("next token"), null=True, editable=False)
+    rotates_at = models.DateTimeField(_("will be rotated"), null=True, editable=False)
+
+    objects = TokenQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("security token")
         verbose_name_plural = _("security tokens")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(next_value=None, rotates_at=None)
+                | Q(next_value__isnull=False, rotates_at__isnull=False),
+                name="token_next_has_its_time",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self._meta.verbose_name} #{self.seller_id}"  # never its value: the admin shows it
+
+    @classmethod
+    def of(cls, seller: Seller) -> "Token":
+        """The seller's token, settled; who has none yet gets one."""
+        token = cls.objects.get_or_create(seller=seller)[0]
+        if token.rotates_at and cls.objects.filter(pk=token.pk).settle():
+            token.refresh_from_db()
+        return token
+
+    def rotate(self, at: datetime | None = None) -> bool:
+        """A new value at once, or from `at` on. False, and nothing changes, while another rotation is set."""
+        mine = Token.objects.filter(pk=self.pk)
+        mine.settle()
+        free = mine.filter(rotates_at=None)
+        if at:
+            moved = free.update(next_value=new_token(), rotates_at=at)
+        else:
+            moved = free.update(value=new_token(), rotated_at=Now())
+        self.refresh_from_db()
+        return bool(moved)
+
+    def keep(self) -> bool:
+        """Call off the rotation that is set. False if its time has come, or none is."""
+        ahead = Token.objects.filter(pk=self.pk, rotates_at__gt=Now())
+        moved = ahead.update(next_value=None, rotates_at=None)
+        self.refresh_from_db()
+        return bool(moved)
 
 
 class Version(models.TextChoices):
@@ -87,6 +142,11 @@ class WebhookConfigQuerySet(models.QuerySet["WebhookConfig"]):
         """Those that an event of these sellers (ids) may concern."""
         return self.not_removed().filter(owner__in=sellers)
 
+    def forget_old_secrets(self) -> int:
+        """Those that sign no more, by the database's clock. Returns how many."""
+        over = self.filter(previous_secret_until__lte=Now())
+        return over.update(previous_secret=None, previous_secret_until=None)
+
     def in_order(self) -> "WebhookConfigQuerySet":
         return self.order_by("name", "pk")
 
@@ -107,6 +167,18 @@ class WebhookConfig(models.Model):
     )
     version = models.CharField(_("version"), max_length=10, choices=Version, default=Version.V2)
     secret = EncryptedTextField(_("signing secret"), default=new_secret, editable=False)
+    # After a rotation it signs too, so that receivers can be changed one by one.
+    previous_secret = EncryptedTextField(_("previous signing secret"), null=True, editable=False)
+    previous_secret_until = models.DateTimeField(
+        _("the previous secret signs until"), null=True, editable=False
+    )
+    token_in_body = models.BooleanField(
+        _("Also send the token in the body, for older receivers"),
+        default=False,
+        help_text=_(
+            "Our posts prove where they come from by a header. Some older receivers look for it in the body."
+        ),
+    )
 
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.ON)
     state_changed_at = models.DateTimeField(_("since"), default=timezone.now, editable=False)
@@ -146,6 +218,29 @@ class WebhookConfig(models.Model):
         if event not in self.events:
             return Mismatch.EVENT
         return None
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the secret from before the last rotation signs too, as it looks from here."""
+        return self.previous_secret_until is not None and self.previous_secret_until > timezone.now()
+
+    def rotate_secret(self) -> bool:
+        """A new signing secret; the old one signs too for OVERLAP.
+
+        False, and nothing changes, while an earlier one still signs: a receiver may have nothing else yet.
+        """
+        free = Q(previous_secret_until=None) | Q(previous_secret_until__lte=Now())
+        moved = (
+            WebhookConfig.objects.not_removed()
+            .filter(free, pk=self.pk)
+            .update(
+                secret=new_secret(),
+                previous_secret=F("secret"),
+                previous_secret_until=Now() + models.Value(OVERLAP, models.DurationField()),
+            )
+        )
+        self.refresh_from_db(fields=[*SECRETS, "previous_secret_until"])
+        return bool(moved)
 
     def enable(self) -> bool:
         """off | disabled -> on. What is held stays so until its owner, or a probe, says what becomes of it."""

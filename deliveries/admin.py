@@ -9,12 +9,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from configurations.models import Mismatch, WebhookConfig
+from configurations.models import SECRETS, Mismatch, WebhookConfig
 from sales.adminkit import EMPTY, BigTable, Evidence, badge, link, links, list_link, preformatted, pretty_json
 
 from . import showing
 from .explain import explain
-from .models import Delivery, DeliveryAttempt, DeliveryQuerySet, EndpointHealth, Event, State
+from .models import CONFIG_SECRETS, Delivery, DeliveryAttempt, DeliveryQuerySet, EndpointHealth, Event, State
 
 _COLOURS = {
     State.WAITING: "wait", State.SENDING: "info", State.DELIVERED: "ok", State.FAILED: "bad",
@@ -85,7 +85,7 @@ class EventAdmin(Evidence, BigTable):
     @admin.display(description=_("why not posted"))
     def why_not(self, event: Event) -> Any:
         """The configurations that the event did not match, and why."""
-        configs = WebhookConfig.objects.defer("secret").in_bulk([int(pk) for pk in event.mismatches])
+        configs = WebhookConfig.objects.defer(*SECRETS).in_bulk([int(pk) for pk in event.mismatches])
         lines = [(link(configs.get(int(pk))), Mismatch(why).label) for pk, why in event.mismatches.items()]
         return format_html_join("", "<p>{}: {}</p>", lines) or EMPTY
 
@@ -148,7 +148,7 @@ class DeliveryAdmin(Evidence, BigTable):
         return (
             super()
             .get_queryset(request)
-            .defer("body", "event__snapshot", "event__mismatches", "config__secret")
+            .defer("body", "event__snapshot", "event__mismatches", *CONFIG_SECRETS)
         )
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
@@ -238,7 +238,7 @@ class DeliveryAttemptAdmin(Evidence, BigTable):
             "response_headers",
             "response_body",
             "delivery__body",
-            "delivery__config__secret",
+            *(f"delivery__{name}" for name in CONFIG_SECRETS),
         )
 
     @admin.display(description=_("post"), ordering="delivery")
@@ -304,7 +304,7 @@ class EndpointHealthAdmin(Evidence, BigTable):
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EndpointHealth]:
-        return super().get_queryset(request).defer("config__secret")
+        return super().get_queryset(request).defer(*CONFIG_SECRETS)
 
     @admin.display(description=_("configuration"), ordering="config__name")
     def config_link(self, health: EndpointHealth) -> Any:

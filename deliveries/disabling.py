@@ -16,7 +16,7 @@ from configurations.models import Reason, WebhookConfig
 from configurations.models import State as ConfigState
 
 from . import mails
-from .models import Delivery, DeliveryQuerySet, EndpointHealth, Problem
+from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, EndpointHealth, Problem
 from .results import Result, storable
 
 # How long a fault of the URL must last, with no other outcome in between.
@@ -139,7 +139,7 @@ def _locked(configs: Collection[int]) -> dict[int, EndpointHealth]:
 
 
 def _rows(configs: Collection[int]) -> models.QuerySet[EndpointHealth]:
-    rows = EndpointHealth.objects.filter(config__in=configs).select_related("config").defer("config__secret")
+    rows = EndpointHealth.objects.filter(config__in=configs).select_related("config").defer(*CONFIG_SECRETS)
     rows = rows.order_by("config")  # so that two workers never wait for each other
     if connection.features.has_select_for_update:  # else, on SQLite, the transaction locked them at its start
         rows = rows.select_for_update(of=("self",))

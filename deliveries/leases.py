@@ -14,8 +14,8 @@ from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Case, Exists, F, OuterRef, Value, When
 from django.db.models.functions import Now
 
+from configurations.models import SECRETS, WebhookConfig
 from configurations.models import State as ConfigState
-from configurations.models import WebhookConfig
 
 from . import disabling, retries
 from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, State
@@ -106,8 +106,8 @@ def _take(wanted: DeliveryQuerySet, claim_id: UUID) -> list[Delivery]:
         )
     rows = Delivery.objects.filter(pk__in=pks, claim_id=claim_id).select_related("event").most_urgent_first()
     deliveries = list(rows)
-    # Apart, and once for each; without its secret, which costs 50 µs to decrypt.
-    configs = WebhookConfig.objects.select_related("owner__user").defer("secret")
+    # Apart, and once for each; without its secrets, which cost 50 µs to decrypt.
+    configs = WebhookConfig.objects.select_related("owner__user").defer(*SECRETS)
     configs = configs.in_bulk({delivery.config_id for delivery in deliveries})
     for delivery in deliveries:
         delivery.config = configs[delivery.config_id]

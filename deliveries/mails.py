@@ -23,7 +23,7 @@ from configurations.models import State as ConfigState
 
 from . import history
 from .letters import disabled_letter, recovered_letter, warning_letter
-from .models import Delivery, DeliveryQuerySet, EndpointHealth, Problem, State, Told
+from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, EndpointHealth, Problem, State, Told
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def _owed() -> list[tuple[EndpointHealth, str]]:
 def _reachable() -> QuerySet[EndpointHealth]:
     has_address = Q(config__owner__user__email__gt="") | Q(config__owner__email__gt="")
     tried = Q(mail_tried_at__gte=_ago(TRY_AGAIN), mail_tried_at__lte=Now())
-    return EndpointHealth.objects.filter(has_address).exclude(tried).defer("config__secret")
+    return EndpointHealth.objects.filter(has_address).exclude(tried).defer(*CONFIG_SECRETS)
 
 
 def _disabled() -> QuerySet[EndpointHealth]:

@@ -18,7 +18,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from configurations.events import EventType, Priority
-from configurations.models import Reason, Version, WebhookConfig
+from configurations.models import SECRETS, Reason, Version, WebhookConfig
 from configurations.models import State as ConfigState
 from sales.models import AbandonedCart, Product, Seller, Transaction
 
@@ -27,6 +27,7 @@ from .choices import FINISHED, Audience, Problem, State
 
 LEASE = settings.DELIVERY_LEASE  # of a claim; renewed at every sixth of it while anything of it is unfinished
 LEASE_LIMIT = 2 * LEASE
+CONFIG_SECRETS = tuple(f"config__{name}" for name in SECRETS)  # to defer, where a list names configurations
 CART_KEEPS = timedelta(hours=24)  # after that, a word about an abandoned cart comes too late
 
 

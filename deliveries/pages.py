@@ -16,7 +16,7 @@ from sales.models import Product
 
 from . import charts, history, showing
 from .explain import explain
-from .models import Audience, Delivery, DeliveryAttempt, DeliveryQuerySet, State
+from .models import CONFIG_SECRETS, Audience, Delivery, DeliveryAttempt, DeliveryQuerySet, State
 from .words import Explanation, Words
 
 FEW = 50  # attempts in a detail's line; of more, the last
@@ -65,7 +65,7 @@ class Row:
 def with_facts(posts: DeliveryQuerySet) -> DeliveryQuerySet:
     """With what a row shows, in the same query, and without the bodies."""
     return posts.select_related("event__product", "config").defer(
-        "body", "event__snapshot", "event__mismatches", "config__secret", "config__events"
+        "body", "event__snapshot", "event__mismatches", *CONFIG_SECRETS, "config__events"
     )
 
 

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 # Characters; what is longer stands there plain. On hostile HTML the lexer takes 9 s for 64 KiB, 0.1 s for 8.
 COLOURED, COLOURED_HTML = 64 * 1024, 8 * 1024
 _FORMATTER = HtmlFormatter(nowrap=True)
+_VARIABLE = "$HOTTOK"  # in a command it stands in double quotes, so that the shell puts its value there
 # Control characters would act on the terminal they are pasted into; the signs for them only show.
 _VISIBLE = {n: 0x2400 + n for n in range(32) if chr(n) not in "\t\n"} | {127: 0x2421}
 # Marks that turn the direction of writing make a text look like another.
@@ -70,20 +71,16 @@ def curl(delivery: Delivery) -> Shown:
     Raises what the contract raises where the body cannot be made. `delivery` has its config and event loaded.
     """
     content = posting.body_of(delivery)
-    variable = "$HOTTOK"
-    names = posting.headers_for(
-        delivery.webhook_id,
-        content,
-        token=variable,
-        secret=delivery.config.secret,
-        timestamp=int(timezone.now().timestamp()),
-    )
+    sealed = posting.Keys.of([delivery]).seal(delivery, content, int(timezone.now().timestamp()))
     lines = [f"curl -i {shlex.quote(delivery.config.url)}"]
-    for name, value in names.items():
-        # In double quotes, so that the shell puts the variable's value there; nothing of it is from outside.
-        quoted = f'"{name}: {value}"' if value == variable else shlex.quote(f"{name}: {value}")
+    for name, value in sealed.headers.items():
+        is_token = name == posting.TOKEN_HEADER
+        quoted = f'"{name}: {_VARIABLE}"' if is_token else shlex.quote(f"{name}: {value}")
         lines.append(f"  -H {quoted}")
-    lines.append(f"  --data-raw {shlex.quote(content.decode())}")
+    # What is signed is the body with the token itself in it.
+    parts = (shlex.quote(part.decode()) for part in content.split(posting.TOKEN_PLACEHOLDER))
+    data = f'"{_VARIABLE}"'.join(parts)
+    lines.append(f"  --data-raw {data}")
     text = " \\\n".join(lines)
     return _coloured(text, BashLexer(), copy=text)
 
@@ -104,7 +101,7 @@ def payload(delivery: Delivery, *, raw: bool = False) -> Shown | None:
     except Exception:
         logger.exception("The payload of delivery %s cannot be made", delivery.pk)
         return None
-    return body(content, "application/json", raw=raw)
+    return body(posting.without_token(content), posting.content_type_of(delivery), raw=raw)
 
 
 def report(delivery: Delivery, attempt: DeliveryAttempt | None, words: Explanation | None) -> str:

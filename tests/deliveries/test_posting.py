@@ -62,7 +62,7 @@ def test_a_key_that_cannot_be_decrypted_stops_only_its_own_posts(receiver, confi
 
 def test_the_token_may_be_a_placeholder(config):
     headers = posting.headers_for(
-        "msg_1", b"{}", token="$HOTTOK", secret=config.secret, timestamp=1_700_000_000
+        "msg_1", b"{}", token="$HOTTOK", secrets=[config.secret], timestamp=1_700_000_000
     )
     assert headers["X-HOTMART-HOTTOK"] == "$HOTTOK"
     assert headers["webhook-signature"].startswith("v1,")

@@ -29,7 +29,7 @@ class StaffConfigForm(forms.ModelForm):
 
     class Meta:
         model = WebhookConfig
-        fields = ("owner", "name", "url", "events", "product", "version")
+        fields = ("owner", "name", "url", "events", "product", "version", "token_in_body")
 
     clean_url = ConfigForm.clean_url
 
@@ -66,7 +66,7 @@ class WebhookConfigAdmin(WritesOnlyChanges, BigTable):
     autocomplete_fields = ("owner", "product")
     readonly_fields = ("status", "state_changed_at", "disabled_detail", "created_at", "posts")
     fieldsets = (
-        (None, {"fields": ("owner", "name", "url", "events", "product", "version")}),
+        (None, {"fields": ("owner", "name", "url", "events", "product", "version", "token_in_body")}),
         (_("State"), {"fields": ("status", "state_changed_at", "disabled_detail", "created_at", "posts")}),
     )
     actions = ("enable", "disable")

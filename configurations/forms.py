@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.urls import reverse_lazy
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -107,7 +109,7 @@ class ConfigForm(forms.ModelForm):
 
     class Meta:
         model = WebhookConfig
-        fields = ("name", "url", "events", "product", "version")
+        fields = ("name", "url", "events", "product", "version", "token_in_body")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -166,6 +168,52 @@ class ConfigForm(forms.ModelForm):
         boxes = {box.data["value"]: box for box in self["events"]}
         for group in GROUPS:
             yield group, [(event, boxes[event.type]) for event in group.events]
+
+
+class RotateTokenForm(forms.Form):
+    """When a new token takes the place of the old one. `cleaned_data["at"]` is None for at once."""
+
+    NOW, LATER = "now", "later"
+    MOST_AHEAD = timedelta(days=90)
+
+    when = forms.ChoiceField(
+        label=_("When"),
+        choices=[(LATER, _("At a time that I choose")), (NOW, _("At once"))],
+        widget=forms.RadioSelect,
+        initial=LATER,
+    )
+    at = forms.DateTimeField(
+        label=_("Time"),
+        required=False,
+        widget=forms.DateTimeInput(
+            attrs={"type": "datetime-local", "data-with": "id_when_0"}, format="%Y-%m-%dT%H:%M"
+        ),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if cleaned.get("when") == self.NOW:
+            self.errors.pop("at", None)
+            cleaned["at"] = None
+        elif "at" not in self.errors:
+            self._check_time(cleaned.get("at"))
+        return cleaned
+
+    def _check_time(self, at: datetime | None) -> None:
+        now = timezone.now()
+        if at is None:
+            self.add_error("at", ValidationError(_("Choose the time, or at once."), code="required"))
+        elif at <= now:
+            self.add_error("at", ValidationError(_("This time has passed: choose a later one."), code="past"))
+        elif at > now + self.MOST_AHEAD:
+            self.add_error(
+                "at",
+                ValidationError(
+                    _("Choose a time within the next %(days)d days."),
+                    code="far",
+                    params={"days": self.MOST_AHEAD.days},
+                ),
+            )
 
 
 def products_for(seller: Seller, chosen: int | None = None) -> Any:

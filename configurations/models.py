@@ -30,6 +30,12 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+def masked(key: str) -> str:
+    """Such as whsec_••••4f2a: enough to tell one key from another."""
+    prefix = "whsec_" if key.startswith("whsec_") else ""
+    return f"{prefix}••••{key.rstrip('=')[-4:]}"
+
+
 def new_token() -> str:
     """A security token: 40 letters and digits, which every receiver's form takes."""
     return secrets.token_hex(20)
@@ -70,6 +76,14 @@ class Token(models.Model):
 
     def __str__(self) -> str:
         return f"{self._meta.verbose_name} #{self.seller_id}"  # never its value: the admin shows it
+
+    @property
+    def masked(self) -> str:
+        return masked(self.value)
+
+    @property
+    def masked_next(self) -> str:
+        return masked(self.next_value or "")
 
     @classmethod
     def of(cls, seller: Seller) -> "Token":
@@ -218,6 +232,10 @@ class WebhookConfig(models.Model):
         if event not in self.events:
             return Mismatch.EVENT
         return None
+
+    @property
+    def masked_secret(self) -> str:
+        return masked(self.secret)
 
     @property
     def overlaps(self) -> bool:

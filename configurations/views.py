@@ -15,7 +15,8 @@ from sales.views import seller_required
 
 from . import addresses
 from .forms import PRESETS, ConfigForm
-from .models import State, WebhookConfig
+from .key_views import remember_added
+from .models import State, Token, WebhookConfig
 
 PAGE = 100  # rows
 
@@ -93,8 +94,13 @@ def _form_page(request: HttpRequest, config: WebhookConfig) -> HttpResponse:
         form.save()
         config.refresh_from_db(fields=["state"])
         _tell_saved(request, config, is_new=is_new, new_url=config.url != url)
+        if is_new:
+            remember_added(request, config)
+            return redirect("configurations:added", config.pk)
         return redirect("configurations:list")
     context = {"form": form, "config": config, "name": name, "presets": PRESETS}
+    if config.pk:
+        context["token"] = Token.of(config.owner)
     # 422: htmx swaps it in as it does a 200, and whoever posts from a script sees that nothing was saved.
     return render(request, "configurations/form.html", context, status=422 if form.errors else 200)
 

@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from configurations.models import Token, WebhookConfig
+from configurations.models import Token, WebhookConfig, masked
 
 from .contract import json_v2, signing, snapshot
 from .models import Delivery
@@ -82,10 +82,6 @@ def headers_for(
 def stored(headers: dict[str, str]) -> list[list[str]]:
     """The headers as an attempt keeps them: whoever reads the History learns no token."""
     return [[name, masked(value) if name == TOKEN_HEADER else value] for name, value in headers.items()]
-
-
-def masked(token: str) -> str:
-    return MASK + token[-4:]
 
 
 class _Timed(NamedTuple):

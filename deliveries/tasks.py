@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django_q.models import Failure
 
+from configurations.models import Token, WebhookConfig
+
 from . import cluster, disabling, engine, leases, wake
 
 KEEP_FAILURES = timedelta(days=7)  # of jobs, not of posts: django-q2 keeps them for ever
@@ -23,6 +25,8 @@ def sweep() -> None:
     _wake_for_the_rest()
     Failure.objects.filter(stopped__lt=Now() - KEEP_FAILURES).delete()
     disabling.look()
+    Token.objects.settle()
+    WebhookConfig.objects.forget_old_secrets()
 
 
 def _wake_for_the_rest() -> None:

@@ -50,6 +50,9 @@ def test_all_addresses_are_known():
         "configurations:edit",
         "configurations:disable",
         "configurations:remove",
+        "configurations:added",
+        "configurations:secret",
+        "configurations:rotate_secret",
     }
     assert all(name.startswith(("deliveries:", "configurations:")) for name in NAMES)
 

@@ -206,8 +206,9 @@ def test_two_hundred_configurations_take_as_many_queries_as_two(
 
 def test_what_is_added_stands_in_the_list(client, producer):
     answer = client.post(ADD, FIELDS, follow=True)
-    assert answer.redirect_chain == [(LIST, 302)]
     config = WebhookConfig.objects.get()
+    assert answer.redirect_chain == [(url("added", config), 302)]
+    assert "Members area" in text(client.get(LIST))
     assert (config.owner, config.name, config.events) == (producer, "Members area", ["PURCHASE_APPROVED"])
     assert "“Members area” was added" in text(answer)
 

@@ -24,6 +24,9 @@ from sales.models import AbandonedCart, Product, Seller, Transaction
 
 from . import retries
 from .choices import FINISHED, Audience, Problem, State
+from .posted import Posted
+from .posted import SamplePost as SamplePost  # a model too, beside what it shares with attempts
+from .posted import new_webhook_id as new_webhook_id
 
 LEASE = settings.DELIVERY_LEASE  # of a claim; renewed at every sixth of it while anything of it is unfinished
 LEASE_LIMIT = 2 * LEASE
@@ -269,29 +272,13 @@ class Delivery(models.Model):
         return self.NotPossible(otherwise)
 
 
-def new_webhook_id() -> str:
-    """One for each delivery; no dot, since the signature joins it with dots."""
-    return f"msg_{uuid.uuid4().hex}"
-
-
-class DeliveryAttempt(models.Model):
+class DeliveryAttempt(Posted):
     """One POST, or the try of one, as it went. It never changes."""
 
     delivery = models.ForeignKey(
         Delivery, models.PROTECT, related_name="attempts", verbose_name=_("delivery")
     )
     number = models.PositiveIntegerField(_("number"))  # counts over all sets of tries
-    started_at = models.DateTimeField(_("started"))
-    duration_ms = models.PositiveIntegerField(_("duration (ms)"))
-    url = models.CharField(_("URL"), max_length=2000)  # the configuration's on that day
-    request_headers = models.JSONField(_("request headers"))  # [[name, value], …]; the token is masked
-    status = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
-    problem = models.CharField(_("problem"), max_length=20, choices=Problem, blank=True)
-    detail = models.CharField(_("in detail"), max_length=300, blank=True)
-    response_headers = models.JSONField(_("response headers"), default=list)  # [[name, value], …]
-    response_body = models.BinaryField(_("response"), default=bytes)
-    response_cut = models.BooleanField(_("response is cut"), default=False)
-    delivered = models.BooleanField(_("delivered"))
     # Its worker had lost the claim by the time the answer came: kept as evidence, it moved nothing.
     late = models.BooleanField(_("late"), default=False)
 

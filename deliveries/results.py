@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from . import retries
 from .models import Delivery, DeliveryAttempt, Problem
@@ -35,23 +36,24 @@ class Result:
 
     def attempt(self, number: int) -> DeliveryAttempt:
         """The row that keeps it, not saved yet."""
+        return DeliveryAttempt(delivery=self.delivery, number=number, late=self.late, **self.facts())
+
+    def facts(self) -> dict[str, Any]:
+        """The columns of a `Posted`."""
         outcome = self.outcome
-        return DeliveryAttempt(
-            delivery=self.delivery,
-            number=number,
-            started_at=outcome.started_at,
-            duration_ms=max(0, outcome.took // timedelta(milliseconds=1)),
-            url=self.url,
-            request_headers=self.request_headers,
-            status=outcome.status,
-            problem=outcome.problem or "",
-            detail=storable(outcome.detail)[:300],
-            response_headers=[[storable(name), storable(value)] for name, value in outcome.headers],
-            response_body=outcome.body,
-            response_cut=outcome.cut,
-            delivered=self.delivered,
-            late=self.late,
-        )
+        return {
+            "started_at": outcome.started_at,
+            "duration_ms": max(0, outcome.took // timedelta(milliseconds=1)),
+            "url": self.url,
+            "request_headers": self.request_headers,
+            "status": outcome.status,
+            "problem": outcome.problem or "",
+            "detail": storable(outcome.detail)[:300],
+            "response_headers": [[storable(name), storable(value)] for name, value in outcome.headers],
+            "response_body": outcome.body,
+            "response_cut": outcome.cut,
+            "delivered": self.delivered,
+        }
 
     def answered_page(self) -> bool:
         """Delivered by the rules, but what answered is a web page: most likely not the receiver at all."""

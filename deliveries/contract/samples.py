@@ -38,6 +38,7 @@ CLUB = Product(
     owner=PRODUCER,
     support_email="clube@example.com",
 )
+_BARE_PRODUCT = replace(COURSE, support_email="", owner=replace(PRODUCER, document=""))
 _BUYER: dict[str, Any] = {
     "buyer_name": "João Nunes Araújo",
     "buyer_email": "joao.nunes@example.com",
@@ -188,6 +189,36 @@ def variants(event_type: str) -> Iterator[Sale | Cart]:
     }
     for payment in (_REFUSED, _SLIP, _PIX):
         yield replace(first, **rich | payment)
+
+
+def poorest(event_type: str) -> Iterator[Sale | Cart]:
+    """The least that may be known of such an event: what all of these have is always there."""
+    first = sample(event_type)
+    if not isinstance(first, Sale):
+        yield replace(first, affiliate=None, product=_BARE_PRODUCT, buyer_phone="", offer_code="")
+        return
+    bare = Sale(
+        code=first.code,
+        status=first.status,
+        product=_BARE_PRODUCT,
+        ordered_at=first.ordered_at,
+        buyer_name="João",
+        buyer_email=first.buyer_email,
+        price=first.price,
+        currency=first.currency,
+        payment_type="CREDIT_CARD",
+        invoice_by=first.invoice_by,
+        **_COUNTRY,
+    )
+    share = Commission(
+        "AFFILIATE", Decimal("58.80"), "BRL", Conversion(Decimal("11.76"), "USD", Decimal("0.2"))
+    )
+    subscription = replace(_CLUB_SALE.subscription, next_charge_at=None)
+    yield bare
+    yield replace(bare, buyer_city="Belo Horizonte", commissions=(share,), subscription=subscription)
+    yield replace(bare, buyer_country="Brasil", affiliate=AFFILIATE, commissions=first.commissions, src="a")
+    yield replace(bare, payment_type="PIX", sck="b")
+    yield replace(bare, payment_type="BILLET", is_order_bump=True)
 
 
 def event_id(event_type: str) -> str:

@@ -33,6 +33,7 @@ class Priority(IntEnum):
     GRANTS_ACCESS = 0
     TAKES_ACCESS_AWAY = 1
     THE_REST = 2
+    BACKLOG = 3  # of the past, asked for later: behind all that is fresh
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,8 @@ class Mismatch(models.TextChoices):
     EVENT = "event", _("The configuration does not ask for this event.")
     PRODUCT = "product", _("The configuration is for another product.")
     OFF = "off", _("The configuration was switched off.")
+    FORMAT = "format", _("The version of the configuration has no post for this event.")
+    AFFILIATE = "affiliate", _("This event is not sent to affiliates.")
 
 
 class WebhookConfigQuerySet(models.QuerySet["WebhookConfig"]):

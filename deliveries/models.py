@@ -22,7 +22,7 @@ from configurations.models import SECRETS, Reason, Version, WebhookConfig
 from configurations.models import State as ConfigState
 from sales.models import AbandonedCart, Product, Seller, Transaction
 
-from . import retries
+from . import relevance, retries
 from .choices import FINISHED, Audience, Problem, State
 from .posted import Posted
 from .posted import SamplePost as SamplePost  # a model too, beside what it shares with attempts
@@ -31,7 +31,6 @@ from .posted import new_webhook_id as new_webhook_id
 LEASE = settings.DELIVERY_LEASE  # of a claim; renewed at every sixth of it while anything of it is unfinished
 LEASE_LIMIT = 2 * LEASE
 CONFIG_SECRETS = tuple(f"config__{name}" for name in SECRETS)  # to defer, where a list names configurations
-CART_KEEPS = timedelta(hours=24)  # after that, a word about an abandoned cart comes too late
 
 
 class Event(models.Model):
@@ -74,6 +73,13 @@ class Event(models.Model):
     def __str__(self) -> str:
         return f"{self.get_type_display()} {self.transaction_code}".strip()
 
+    def audience_of(self, seller: Seller) -> Audience | None:
+        """Whose copy `seller` gets: the whole post, the affiliate's, or none, as it was when the event arose."""
+        if self.producer_id == seller.pk:
+            return Audience.PRODUCER
+        affiliate = self.snapshot.get("affiliate") or {}
+        return Audience.AFFILIATE if affiliate.get("code") == seller.code else None
+
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "DeliveryQuerySet":
@@ -114,11 +120,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
         An approved never goes stale. The day is that of the current time zone.
         """
-        old_cart = Q(event__type=EventType.CART_ABANDONED, event__occurred_at__lt=now - CART_KEEPS)
-        run_out = Q(event__sale__billet_due_on__lt=timezone.localdate(now)) | Q(
-            event__sale__pix_expires_at__lt=now
-        )
-        return self.filter(old_cart | Q(run_out, event__type=EventType.BILLET_PRINTED))
+        return self.filter(relevance.stale(now, of="event__"))
 
     def send_again(self) -> int:
         """Whatever is not on its way goes at once: what waits, with its next try; the others, with a fresh set.
@@ -160,7 +162,7 @@ def _and_wake(moved: int) -> int:
     return moved
 
 
-_NOT_ON = {
+NOT_ON = {
     ConfigState.OFF: _(
         "The configuration of this post is switched off. Switch it on first, then send the post."
     ),
@@ -265,8 +267,8 @@ class Delivery(models.Model):
     def _not_possible(self, otherwise: Promise) -> "Delivery.NotPossible":
         """Why, as the rows stand now: it may be its configuration, or that somebody was quicker."""
         state, config_state = self._rows().values_list("state", "config__state").get()
-        if config_state in _NOT_ON:
-            return self.NotPossible(_NOT_ON[config_state])
+        if config_state in NOT_ON:
+            return self.NotPossible(NOT_ON[config_state])
         if state == State.SENDING:
             return self.NotPossible(_("This post is already on its way."))
         return self.NotPossible(otherwise)

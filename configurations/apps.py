@@ -5,3 +5,8 @@ from django.utils.translation import gettext_lazy as _
 class ConfigurationsConfig(AppConfig):
     name = "configurations"
     verbose_name = _("Webhook configurations")
+
+    def ready(self) -> None:
+        from . import checks, encryption  # noqa: F401  the checks register themselves with Django
+
+        encryption.check_keys()

@@ -1,0 +1,152 @@
+"""Secrets at rest: what the database holds, and how its keys are replaced."""
+
+import io
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from configurations import encryption
+from configurations.models import SECRETS, Token, WebhookConfig
+from tests.factories import make_config, make_seller
+
+pytestmark = pytest.mark.django_db
+
+OLD, NEW, OTHER = (Fernet.generate_key().decode() for _ in range(3))
+
+
+@pytest.fixture
+def keys(settings):
+    """`keys(NEW, OLD)` sets FIELD_ENCRYPTION_KEY, newest first."""
+
+    def keys(*values: str) -> None:
+        settings.FIELD_ENCRYPTION_KEYS = list(values)
+
+    keys(OLD)
+    return keys
+
+
+def raw(field, pk) -> str:
+    return dict(encryption.stored(field))[pk]
+
+
+def rotate(**options) -> str:
+    out = io.StringIO()
+    call_command("rotate_keys", stdout=out, **options)
+    return out.getvalue()
+
+
+def everything() -> list:
+    return [
+        *WebhookConfig.objects.order_by("pk").values_list(*SECRETS),
+        *Token.objects.order_by("pk").values_list("value", "next_value"),
+    ]
+
+
+@pytest.fixture
+def rows(keys):
+    for _ in range(3):
+        config = make_config()
+        Token.of(config.owner)
+    config.rotate_secret()
+
+
+def test_the_database_holds_no_secret_and_no_token(rows):
+    kept = [value for row in everything() for value in row if value]
+    with connection.cursor() as cursor:
+        for model in (WebhookConfig, Token):
+            cursor.execute(f"SELECT * FROM {model._meta.db_table}")
+            stored = repr(cursor.fetchall())
+            assert not [value for value in kept if value in stored]
+    assert len(kept) == 7
+
+
+def test_after_rotate_keys_the_newest_key_alone_reads_everything(rows, keys):
+    before = everything()
+    keys(NEW, OLD)
+    report = rotate()
+    assert "WebhookConfig.secret: 0 have the newest key, 3 got it." in report
+    assert "WebhookConfig.previous_secret: 0 have the newest key, 1 got it." in report
+    assert "Token.value: 0 have the newest key, 3 got it." in report
+    keys(NEW)
+    assert everything() == before
+
+
+def test_a_second_run_changes_nothing(rows, keys):
+    keys(NEW, OLD)
+    rotate()
+    stored = [list(encryption.stored(field)) for field in encryption.fields()]
+    assert "WebhookConfig.secret: 3 have the newest key, 0 got it." in rotate()
+    assert stored == [list(encryption.stored(field)) for field in encryption.fields()]
+
+
+def test_a_dry_run_counts_and_writes_nothing(rows, keys):
+    keys(NEW, OLD)
+    assert "WebhookConfig.secret: 0 have the newest key, 3 would get it." in rotate(dry_run=True)
+    assert "WebhookConfig.secret: 0 have the newest key, 3 got it." in rotate()
+
+
+def test_more_rows_than_a_batch_are_all_renewed(rows, keys, monkeypatch):
+    monkeypatch.setattr(encryption, "BATCH", 2)
+    keys(NEW, OLD)
+    rotate()
+    keys(NEW)
+    assert len(everything()) == 6
+
+
+def test_what_no_key_reads_is_named_and_the_rest_renewed(rows, keys):
+    keys(OTHER)
+    lost = make_config()
+    keys(NEW, OLD)
+    with pytest.raises(CommandError, match=rf"1 value cannot be read .* WebhookConfig.secret {lost.pk}\."):
+        rotate()
+    keys(NEW)
+    assert WebhookConfig.objects.exclude(pk=lost.pk).values_list("secret").count() == 3
+    assert Token.objects.first().value
+
+
+def test_a_secret_rotated_meanwhile_is_not_put_back(rows, keys):
+    field = WebhookConfig._meta.get_field("secret")
+    config = WebhookConfig.objects.last()
+    old = raw(field, config.pk)
+    WebhookConfig.objects.filter(pk=config.pk).update(secret="whsec_newer")
+    encryption._replace(field, config.pk, old, encryption._all_of((NEW, OLD)).rotate(old.encode()).decode())
+    config.refresh_from_db()
+    assert config.secret == "whsec_newer"
+
+
+# --- The start -----------------------------------------------------------------------------------------
+
+
+def complaints() -> list[str]:
+    found = run_checks(tags=["database"], databases=["default"])
+    return [message.msg for message in found if message.id == "configurations.E001"]
+
+
+def test_a_key_that_reads_what_is_stored_passes(rows, keys):
+    assert complaints() == []
+    keys(NEW, OLD)
+    assert complaints() == []
+
+
+def test_a_wrong_key_is_said_in_a_sentence_that_holds_no_key(rows, keys):
+    keys(NEW)
+    said = complaints()
+    assert said
+    assert "does not decrypt Token.value of row" in " ".join(said)
+    assert not [key for key in (OLD, NEW) if key in " ".join(said)]
+
+
+def test_an_empty_database_has_nothing_to_complain_of(keys):
+    make_seller()
+    assert complaints() == []
+
+
+@pytest.mark.parametrize("key", ["", "x", "a" * 44, "whsec_" + "a" * 38])
+def test_a_value_that_is_no_key_stops_the_start(keys, key):
+    keys(NEW, key)
+    with pytest.raises(ImproperlyConfigured, match="FIELD_ENCRYPTION_KEY holds a value that is no key"):
+        encryption.check_keys()

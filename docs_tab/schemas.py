@@ -35,6 +35,9 @@ _IN_FORM = _IN_JSON | {
     Kind.MILLISECONDS: {"type": "string", "pattern": f"^{_INTEGER}$"},
 }
 
+# By these a receiver knows what the post is about: the same in all posts of an event.
+_TELL_APART = {"event", "version", "data.purchase.status", "callback_type", "status"}
+
 
 @lru_cache(maxsize=128)
 def schema(version: str, event_type: str, audience: str) -> Mapping[str, Any]:
@@ -46,11 +49,13 @@ def schema(version: str, event_type: str, audience: str) -> Mapping[str, Any]:
     poorest = [posts.copy_for(version, event_type, audience, facts) for facts in samples.poorest(event_type)]
     bodies = [copy.parsed() for copy in poorest]
     empty = {path for body in bodies for path, value in tables.flat(body) if value == ""}
-    there = {path for body in bodies for path, _value in tables.flat(body)}
+    there = {path: value for body in bodies for path, value in tables.flat(body)}
     made = {"$schema": DIALECT, "title": f"{event_type} {version} ({audience})", "type": "object"}
     with translation.override("en"):
         for row in tables.rows(version, event_type):
-            if audience == Audience.PRODUCER or row.parameter.affiliate != ForAffiliate.NO:
+            if row.name in _TELL_APART and row.name in there:
+                _put(made, row.name, {"const": there[row.name]})
+            elif audience == Audience.PRODUCER or row.parameter.affiliate != ForAffiliate.NO:
                 _put(made, row.name, _leaf(row, poorest[0].is_json, may_be_empty=row.name in empty))
             elif row.name in there:  # a key that is always there, without its value
                 _put(made, row.name, {"const": ""})

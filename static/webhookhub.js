@@ -214,3 +214,46 @@
     if (event.target.id === "keys-on") localStorage.setItem("keys", event.target.checked ? "on" : "off");
   });
 })();
+
+// The documentation: a filter over the rows of a table, and a version switch that keeps the place.
+(() => {
+  "use strict";
+
+  // <input data-filter="#rows" data-shown="#count" data-none="#none">; the count's data-text is "{n} of {all} …"
+  const filter = (input) => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const rows = [...document.querySelector(input.dataset.filter).children];
+    let shown = 0;
+    rows.forEach((row) => {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+      if (!row.hidden) shown += 1;
+    });
+    const count = document.querySelector(input.dataset.shown);
+    count.textContent = count.dataset.text.replace("{n}", shown).replace("{all}", rows.length);
+    document.querySelector(input.dataset.none).hidden = shown > 0;
+  };
+  const field = () => document.querySelector("input[data-filter]");
+  document.addEventListener("input", ({ target }) => {
+    // What the server filtered already lacks rows: there the form does it again.
+    if (target === field() && !new URLSearchParams(location.search).get("q")) filter(target);
+  });
+  document.addEventListener("submit", (event) => {
+    const input = field();
+    if (!input || event.target !== input.form || new URLSearchParams(location.search).get("q")) return;
+    event.preventDefault();
+  });
+  document.addEventListener("keydown", (event) => {
+    const input = field();
+    if (!input || event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select, dialog") || localStorage.getItem("keys") === "off") return;
+    event.preventDefault();
+    input.focus();
+    input.select();
+  });
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-keeps-place]");
+    if (link) link.hash = location.hash;
+  });
+})();

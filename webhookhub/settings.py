@@ -47,6 +47,7 @@ SITE_URL = env.str("SITE_URL", f"http://localhost:{env.str('PORT', '8000')}").rs
 
 INSTALLED_APPS = [
     "webhookhub",
+    "docs_tab",
     "deliveries",  # before django_q: our qcluster command takes the place of its
     "configurations",
     "sales",
@@ -179,6 +180,8 @@ DELIVERY_ALLOWED_PORTS = env.list("DELIVERY_ALLOWED_PORTS", int, [80, 443, 3000,
 if DEBUG and (receiver_port := env.int("RECEIVER_PORT", 0)):
     DELIVERY_ALLOWED_PORTS.append(receiver_port)  # the demo receiver of `make run`
 DELIVERY_USER_AGENT = f"webhookhub/{VERSION}"
+# The addresses that posts come from, for the documentation: receivers let them through their firewall.
+DELIVERY_SOURCE_ADDRESSES = env.list("DELIVERY_SOURCE_ADDRESSES", default=[])
 # A PEM file of authorities to trust beside the usual ones, e.g. a company's own. Empty: only the usual.
 DELIVERY_CA_FILE = env.str("DELIVERY_CA_FILE", "")
 

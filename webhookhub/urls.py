@@ -33,6 +33,7 @@ accounts = [
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="configurations:list"), name="home"),
     path("tools/webhook/configurations/", include("configurations.urls")),
+    path("tools/webhook/documentation/", include("docs_tab.urls")),
     path("tools/webhook/", include("deliveries.urls")),
     path("", include("sales.urls")),
     path("accounts/", include(accounts)),

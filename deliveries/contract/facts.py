@@ -1,9 +1,10 @@
 """What a post says that no single fact of the snapshot says: made of several, or said only where it makes sense."""
 
 from collections.abc import Callable, Collection
+from decimal import Decimal
 from typing import Any
 
-from .snapshot import Cart, Commission, Sale, Seller
+from .snapshot import Cart, Commission, Part, Sale, Seller
 
 
 def _affiliates(sale: Sale, own: bool) -> Collection[Seller]:
@@ -15,10 +16,15 @@ def _commissions(sale: Sale, own: bool) -> Collection[Commission]:
     return [entry for entry in sale.commissions if not own or entry.source == "AFFILIATE"]
 
 
+def _content(sale: Sale, own: bool) -> Collection[Part]:
+    return sale.product.content
+
+
 # The entries of the lists on the paths; `own`: only those that the affiliate may see.
-LISTS: dict[str, Callable[[Sale, bool], Collection[Any]]] = {
+LISTS: dict[str, Callable[[Any, bool], Collection[Any]]] = {
     "affiliates": _affiliates,
     "commissions": _commissions,
+    "product.content.products": _content,
 }
 
 
@@ -30,16 +36,32 @@ def last_name(s: Sale | Cart) -> str:
     return s.buyer_name.strip().partition(" ")[2].strip()
 
 
-def full_price(s: Sale) -> Any:
+def full_price(s: Sale) -> Decimal:
     return s.price if s.full_price is None else s.full_price
 
 
-def original_offer_price(s: Sale) -> Any:
+def original_offer_price(s: Sale) -> Decimal:
     return s.price if s.original_offer_price is None else s.original_offer_price
 
 
-def has_affiliate(c: Cart) -> bool:
-    return c.affiliate is not None
+def offer_currency(s: Sale) -> str:
+    return s.offer_currency or s.currency
+
+
+def payment_currency(s: Sale) -> str:
+    return s.payment_currency or s.currency
+
+
+def has_affiliate(s: Sale | Cart) -> bool:
+    return s.affiliate is not None
+
+
+def is_bundle(s: Sale) -> bool:
+    return bool(s.product.content)
+
+
+def holds_physical(s: Sale) -> bool:
+    return any(part.is_physical for part in s.product.content)
 
 
 def by_slip(s: Sale) -> bool:
@@ -62,6 +84,23 @@ def is_subscription(s: Sale) -> bool:
     return s.subscription is not None
 
 
+def was_approved(s: Sale) -> bool:
+    return s.approved_at is not None
+
+
+def was_refused(s: Sale) -> bool:
+    return s.status in ("CANCELED", "DELAYED")
+
+
 def was_charged(s: Sale) -> bool:
     """Whether any charge of the subscription was paid: on its first slip none was yet."""
     return s.status != "BILLET_PRINTED" or (s.recurrence_number or 1) > 1
+
+
+def business_model(s: Sale) -> str:
+    return "I"
+
+
+def callback_type(s: Sale) -> int:
+    """Of 1.0.0: a purchase."""
+    return 1

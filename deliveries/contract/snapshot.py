@@ -39,6 +39,16 @@ class Seller(_Snapshot):
 
 
 @dataclass(frozen=True, slots=True)
+class Part(_Snapshot):
+    """A product of a bundle."""
+
+    code: int = 0
+    ucode: str = ""
+    name: str = ""
+    is_physical: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Product(_Snapshot):
     code: int = 0
     ucode: str = ""
@@ -47,6 +57,8 @@ class Product(_Snapshot):
     support_email: str = ""
     has_co_production: bool = False
     is_physical: bool = False
+    category: int = 0
+    content: tuple[Part, ...] = ()  # of a bundle
     shares_buyers: bool = False  # whether the affiliate's copy holds the buyer
 
 
@@ -57,6 +69,7 @@ class Subscription(_Snapshot):
     plan_name: str = ""
     status: str = ""
     next_charge_at: datetime | None = None
+    recurrency_period: int | None = None  # days between charges
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,8 @@ class Sale(_Snapshot):
     buyer_document_type: str = ""
     buyer_phone_code: str = ""
     buyer_phone: str = ""
+    buyer_phone_record_code: str = ""
+    buyer_phone_record: str = ""
     buyer_country: str = ""
     buyer_country_iso: str = ""
     buyer_zipcode: str = ""
@@ -104,6 +119,8 @@ class Sale(_Snapshot):
     full_price: Decimal | None = None  # None: as the price
     original_offer_price: Decimal | None = None  # None: as the price
     currency: str = ""
+    offer_currency: str = ""  # empty: as the currency
+    payment_currency: str = ""  # empty: as the currency
     commissions: tuple[Commission, ...] = ()
     offer_code: str = ""
     coupon_code: str = ""
@@ -111,6 +128,9 @@ class Sale(_Snapshot):
     checkout_country_iso: str = ""
 
     payment_type: str = ""
+    payment_engine: str = ""
+    payment_mode: str = ""
+    transaction_ext: str = ""
     installments: int = 1
     refusal_reason: str = ""
     billet_url: str = ""
@@ -126,6 +146,12 @@ class Sale(_Snapshot):
     src: str = ""
     sck: str = ""
     xcod: str = ""
+    utm_source: str = ""
+    utm_medium: str = ""
+    utm_campaign: str = ""
+    utm_term: str = ""
+    utm_content: str = ""
+    hotkey: str = ""
     is_order_bump: bool = False
     parent_code: str = ""
     is_funnel: bool = False
@@ -143,6 +169,8 @@ class Cart(_Snapshot):
     buyer_email: str = ""
     buyer_phone: str = ""
     offer_code: str = ""
+    plan_code: int | None = None  # a plan was in the cart
+    has_negotiation: bool = False
     checkout_country: str = ""
     checkout_country_iso: str = ""
     abandoned_at: datetime | None = None

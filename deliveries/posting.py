@@ -16,14 +16,14 @@ from django.db.models.functions import Now
 
 from configurations.models import Token, WebhookConfig, masked
 
-from .contract import json_v2, signing, snapshot
+from . import contract
+from .contract import TOKEN_PLACEHOLDER, signing, snapshot
 from .models import Delivery
 
 logger = logging.getLogger(__name__)
 
 TOKEN_HEADER = "X-HOTMART-HOTTOK"  # noqa: S105  its name
 MASK = "••••"
-TOKEN_PLACEHOLDER = b"\x01hottok\x01"
 
 
 def body_of(delivery: Delivery) -> bytes:
@@ -35,12 +35,20 @@ def body_of(delivery: Delivery) -> bytes:
     if delivery.body:
         return delivery.body.encode()
     event = delivery.event
-    facts = (snapshot.Cart if event.cart_id else snapshot.Sale).from_json(event.snapshot)
-    return json_v2.render(str(event.pk), event.type, event.occurred_at, facts, delivery.audience)
+    facts = contract.read(event.type, event.snapshot)
+    return contract.render(
+        delivery.version,
+        str(event.pk),
+        event.type,
+        event.occurred_at,
+        facts,
+        delivery.audience,
+        TOKEN_PLACEHOLDER.decode() if delivery.config.token_in_body else None,
+    ).body
 
 
 def content_type_of(delivery: Delivery) -> str:
-    return "application/json"
+    return contract.content_type(delivery.version, delivery.event.type)
 
 
 def with_token(body: bytes, token: str) -> bytes:

@@ -55,6 +55,15 @@ PRESETS = (
 )
 
 
+_VERSION_HELP = {
+    Version.V2: _("Recommended: one JSON object for each post. Choose it for whatever is made today."),
+    Version.V1: _(
+        "For receivers made for it: one form for each sale, and JSON for carts and subscriptions. "
+        "It has no post of a charge date that moved."
+    ),
+}
+
+
 class ConfigForm(forms.ModelForm):
     """`instance` is a WebhookConfig with its owner; the products to choose from are those the owner sells."""
 
@@ -162,6 +171,11 @@ class ConfigForm(forms.ModelForm):
         config = super().save(commit=False)
         config.save(update_fields=self.Meta.fields)
         return config
+
+    def versions(self) -> Iterator[tuple[Any, Promise]]:
+        """For the page: the button of each version, and for whom it is."""
+        for radio in self["version"]:
+            yield radio, _VERSION_HELP[Version(radio.data["value"])]
 
     def event_groups(self) -> Iterator[tuple[Group, list[tuple[Description, Any]]]]:
         """For the page: each group with its events, each event with its tick box."""

@@ -117,6 +117,7 @@ class Version(models.TextChoices):
     """The formats that a configuration can choose: only those whose posts can be sent."""
 
     V2 = "2.0.0", _("2.0.0 (JSON)")
+    V1 = "1.0.0", _("1.0.0, classic (form fields)")
 
 
 class State(models.TextChoices):

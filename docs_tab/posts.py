@@ -62,8 +62,13 @@ class Line:
 
 
 @lru_cache(maxsize=128)
-def copy_for(version: str, event_type: str, audience: str, facts: Any = None) -> Copy:
-    """The post about the sample of the event, or about other `facts` of it. Raises contract.NotSent."""
+def copy_for(
+    version: str, event_type: str, audience: str, facts: Any = None, *, token_in_body: bool = False
+) -> Copy:
+    """The post about the sample of the event, or about other `facts` of it. Raises contract.NotSent.
+
+    `token_in_body`: as where the configuration asks for the token in the body of 2.0.0.
+    """
     rendered = contract.render(
         version,
         samples.event_id(event_type),
@@ -71,9 +76,9 @@ def copy_for(version: str, event_type: str, audience: str, facts: Any = None) ->
         samples.OCCURRED_AT,
         samples.sample(event_type) if facts is None else facts,
         audience,
-        TOKEN,
+        TOKEN if token_in_body else None,
     )
-    return Copy(audience, rendered.body, rendered.content_type)
+    return Copy(audience, posting.with_token(rendered.body, TOKEN), rendered.content_type)
 
 
 def copies(version: str, event_type: str) -> list[Copy]:
@@ -88,7 +93,7 @@ def copies(version: str, event_type: str) -> list[Copy]:
 def variants(version: str, event_type: str, audience: str) -> Iterator[Copy]:
     """Of the sample and of others, which together have all that a post of this event can hold."""
     for facts in samples.variants(event_type):
-        yield copy_for(version, event_type, audience, facts)
+        yield copy_for(version, event_type, audience, facts, token_in_body=True)
 
 
 def compared(version: str, event_type: str) -> list[Line]:

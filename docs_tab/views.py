@@ -11,8 +11,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from configurations.events import BY_TYPE, GROUPS, Description, EventType
-from configurations.models import Token, Version
-from deliveries import contract, posting
+from configurations.models import Token, Version, masked
+from deliveries import contract
 from deliveries.models import Audience
 
 from . import openapi, posts, rules, schemas, tables
@@ -84,7 +84,7 @@ def signature(request: HttpRequest, version: str) -> HttpResponse:
         "snippet": snippet(request.GET.get("language", "")),
         "receivers": RECEIVERS,
         "headers": posts.headers(version),
-        "masked_token": posting.masked(token.value) if token else "",
+        "masked_token": masked(token.value) if token else "",
     }
     return render(request, "docs_tab/signature.html", context)
 

@@ -152,6 +152,7 @@ class Figures:
     posts: int = 0
     delivered: int = 0
     held: int = 0  # of all times
+    last_success_at: datetime | None = None  # of all times
     failing: bool = False
     failures: int = 0  # in a row, while failing
     failing_since: datetime | None = None
@@ -189,6 +190,7 @@ def figures_of(configs: Sequence[WebhookConfig], now: datetime | None = None) ->
         figures.bars = charts.draw(slots, width=132, height=24, gap=1.5)
         figures.held = held.get(pk, 0)
         health = healths.get(pk)
+        figures.last_success_at = health.last_success_at if health else None
         if health and _fails(by_pk[pk], health):
             figures.failing = True
             figures.failures, figures.failing_since = health.failures, health.first_failure_at

@@ -8,7 +8,7 @@ from django_q.models import Failure
 
 from configurations.models import Token, WebhookConfig
 
-from . import cluster, disabling, engine, leases, wake
+from . import cluster, disabling, engine, leases, testing, wake
 
 KEEP_FAILURES = timedelta(days=7)  # of jobs, not of posts: django-q2 keeps them for ever
 
@@ -20,6 +20,11 @@ def deliver_due() -> None:
     _wake_for_the_rest()
 
 
+def send_test(pk: int) -> None:
+    """Post the test with that id."""
+    testing.send(pk)
+
+
 def sweep() -> None:
     """Every minute: the last resort of the clock, and what is no matter of seconds."""
     _wake_for_the_rest()
@@ -27,6 +32,7 @@ def sweep() -> None:
     disabling.look()
     Token.objects.settle()
     WebhookConfig.objects.forget_old_secrets()
+    testing.forget_old()
 
 
 def _wake_for_the_rest() -> None:

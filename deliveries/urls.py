@@ -1,10 +1,14 @@
 from django.urls import path
 
-from . import views
+from . import testing_views, views
 
 app_name = "deliveries"
 urlpatterns = [
     path("configurations/<int:pk>/enable/", views.enable, name="enable"),
+    path("configurations/<int:pk>/test/", testing_views.test, name="test"),
+    path("tests/", testing_views.tests, name="tests"),
+    path("tests/<int:pk>/", testing_views.result, name="test_result"),
+    path("tests/<int:pk>/part/", testing_views.part, name="test_part"),
     path("history/", views.history_page, name="history"),
     path("history/live/", views.live, name="live"),
     path("history/reprocess/", views.reprocess_all, name="reprocess_all"),

@@ -9,7 +9,7 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from configurations.models import State, WebhookConfig
-from deliveries.models import Delivery
+from deliveries.models import Delivery, SamplePost
 from tests import factories
 
 OF_A_DELIVERY = {
@@ -18,6 +18,7 @@ OF_A_DELIVERY = {
     "deliveries:curl",
     "deliveries:reprocess",
 }
+OF_A_TEST = {"deliveries:test_result", "deliveries:test_part"}
 
 
 def private_names(patterns: list, namespace: str = "") -> Iterator[str]:
@@ -40,12 +41,24 @@ def delivery(product) -> Delivery:
     return factories.make_sale(product).events.get().deliveries.get(config=config)
 
 
+def a_test(delivery: Delivery) -> SamplePost:
+    facts = {"type": delivery.event.type, "version": delivery.version, "audience": delivery.audience}
+    return SamplePost.objects.create(
+        config=delivery.config, owner=delivery.owner, url=delivery.config.url, body="{}", **facts
+    )
+
+
 def address(name: str, delivery: Delivery) -> str:
+    if name in OF_A_TEST:
+        return reverse(name, args=[a_test(delivery).pk])
     return reverse(name, args=[delivery.pk if name in OF_A_DELIVERY else delivery.config_id])
 
 
 def test_all_addresses_are_known():
-    assert {name for name in NAMES if name.startswith("deliveries:")} == OF_A_DELIVERY | {"deliveries:enable"}
+    assert {name for name in NAMES if name.startswith("deliveries:")} == OF_A_DELIVERY | OF_A_TEST | {
+        "deliveries:enable",
+        "deliveries:test",
+    }
     assert {name for name in NAMES if name.startswith("configurations:")} == {
         "configurations:edit",
         "configurations:disable",

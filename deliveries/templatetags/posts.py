@@ -6,12 +6,14 @@ from typing import Any
 from django import template
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from configurations.models import WebhookConfig
 from deliveries import history
 from deliveries.explain import explain
 from deliveries.figures import Figures, figures_of, health_of, unsent
-from deliveries.models import Delivery, DeliveryAttempt, Problem, State
+from deliveries.models import Delivery, DeliveryAttempt, Problem, SamplePost, State
+from deliveries.testing import Stage, stage_of
 
 register = template.Library()
 
@@ -70,6 +72,28 @@ def state_badge(post: Delivery) -> dict[str, Any]:
     if post.state == State.DELIVERED and post.answered_page:
         kind, icon = "wait", "triangle-alert"
     return {"kind": kind, "icon": icon, "label": post.get_state_display()}
+
+
+TEST_LOOKS = {
+    Stage.WAITING: ("wait", "clock-3", _("Waiting")),
+    Stage.SLOW: ("wait", "clock-3", _("Waiting")),
+    Stage.SENDING: ("info", "circle-dot", _("Sending")),
+    Stage.EXPIRED: ("off", "x", _("Not sent")),
+    Stage.LOST: ("bad", "circle-x", _("Cut off")),
+}
+
+
+@register.inclusion_tag("components/badge.html")
+def test_badge(post: SamplePost) -> dict[str, Any]:
+    """How far a test has come, or what came of it."""
+    stage = stage_of(post)
+    if stage == Stage.DONE:
+        accepted = "wait" if post.answered_page else "ok"
+        kind, label = (accepted, _("Delivered")) if post.delivered else ("bad", _("Failed"))
+        icon = {"ok": "circle-check", "wait": "triangle-alert", "bad": "circle-x"}[kind]
+    else:
+        kind, icon, label = TEST_LOOKS[stage]
+    return {"kind": kind, "icon": icon, "label": label}
 
 
 @register.inclusion_tag("deliveries/_code.html")

@@ -183,7 +183,7 @@ class Column:
             parse = _choice(model_field)
         elif attribute.startswith("buyer_phone"):
             parse = _digits
-        elif attribute.endswith("_iso") or attribute == "currency":
+        elif attribute.endswith("_iso") or attribute.endswith("currency"):
             parse = _upper
         return cls(attribute, model_field, parse)
 

@@ -129,7 +129,13 @@ V1: tuple[Parameter, ...] = (
         like="payment_type",
     ),
     Parameter("hotkey", STRING, _("Serial for members’ sites, if the sale has one."), "hotkey", NO),
-    Parameter("name_subscription_plan", STRING, _("Plan name, of a subscription."), "subscription.plan_name"),
+    Parameter(
+        "name_subscription_plan",
+        STRING,
+        _("Plan name, of a subscription."),
+        "subscription.plan_name",
+        like="subscription.plan.name",
+    ),
     Parameter(
         "subscriber_code", STRING, _("Subscriber code, of a subscription."), "subscription.subscriber_code"
     ),

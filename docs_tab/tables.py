@@ -46,8 +46,15 @@ class Row:
         return self.parameter.affiliate.value
 
     def holds(self, text: str) -> bool:
-        """Whether each word of the text stands in the name, the description or the format."""
-        where = f"{self.name} {self.parameter.description} {self.parameter.format}".lower()
+        """Whether each word of the text stands in the row, as the page's own filter sees it."""
+        shown = (
+            self.name,
+            self.to_affiliate,
+            self.parameter.description,
+            self.parameter.format,
+            self.example,
+        )
+        where = " ".join(map(str, shown)).lower()
         return all(word in where for word in text.lower().split())
 
 

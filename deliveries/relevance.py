@@ -15,9 +15,7 @@ from sales.statuses import SaleStatus
 
 CART_KEEPS = timedelta(hours=24)  # after that, a word about an abandoned cart comes too late
 PAID = (SaleStatus.APPROVED, SaleStatus.COMPLETED)
-UNDONE = tuple(
-    status for status, event in BY_STATUS.items() if event.priority == Priority.TAKES_ACCESS_AWAY
-)
+UNDONE = tuple(status for status, event in BY_STATUS.items() if event.priority == Priority.TAKES_ACCESS_AWAY)
 
 
 class Relevance(models.TextChoices):

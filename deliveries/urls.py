@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import testing_views, views
+from . import sale_views, testing_views, views
 
 app_name = "deliveries"
 urlpatterns = [
@@ -9,11 +9,14 @@ urlpatterns = [
     path("tests/", testing_views.tests, name="tests"),
     path("tests/<int:pk>/", testing_views.result, name="test_result"),
     path("tests/<int:pk>/part/", testing_views.part, name="test_part"),
+    path("configurations/<int:pk>/send-earlier/", sale_views.send_earlier, name="backfill"),
     path("history/", views.history_page, name="history"),
     path("history/live/", views.live, name="live"),
     path("history/reprocess/", views.reprocess_all, name="reprocess_all"),
     path("history/codes/", views.codes, name="codes"),
     path("history/codes/<slug:slug>/", views.code, name="code"),
+    path("history/sale/", sale_views.find, name="find_sale"),
+    path("history/sale/<path:code>/", sale_views.sale, name="timeline"),
     path("history/<int:pk>/", views.detail, name="detail"),
     path("history/<int:pk>/panel/", views.panel, name="panel"),
     path("history/<int:pk>/curl/", views.curl, name="curl"),

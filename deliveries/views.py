@@ -22,7 +22,7 @@ from configurations.models import WebhookConfig
 from sales.templatetags.formats import number
 from sales.views import seller_required
 
-from . import history, pages, showing
+from . import history, pages, showing, timeline
 from .explain import SECTIONS, for_slug
 from .forms import HeldForm, held_groups
 from .models import Delivery, DeliveryQuerySet, State
@@ -58,6 +58,7 @@ def history_page(request: HttpRequest) -> HttpResponse:
         "here": reverse("deliveries:history") + filters.query(**place),
         "detail": _opened(request, filters, place),
         "any_config": bool(asked.configs),
+        "sale_url": _sale_url(filters.active.get("q", "")),
     }
     return render(request, "deliveries/history.html", context)
 
@@ -246,6 +247,11 @@ def _settled(config: WebhookConfig, sent: int, discarded: int) -> str:
         text = ngettext("%(n)s was discarded.", "%(n)s were discarded.", discarded)
         parts.append(text % {"n": number(discarded)})
     return " ".join(parts)
+
+
+def _sale_url(search: str) -> str:
+    """Where it is told why nothing was posted for a sale that is searched for by its code."""
+    return f"{reverse('deliveries:find_sale')}?code={search}" if timeline.is_code(search) else ""
 
 
 def _posts(request: HttpRequest) -> DeliveryQuerySet:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from .accounts import NotInvited, change_login, email_taken, give_login, invite, send_invitation
-from .adminkit import BigTable, Evidence, WritesOnlyChanges, badge, link, links, list_link
+from .adminkit import BigTable, Evidence, WritesOnlyChanges, badge, link, links, list_link, named_link
 from .forms import time_zones
 from .models import AbandonedCart, Product, Seller, Subscription, Transaction
 from .statuses import SaleStatus
@@ -245,12 +245,12 @@ class TransactionAdmin(WritesOnlyChanges, BigTable):
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}  # noqa: RUF012
     fieldsets = (
         (None, {"fields": ("code", "product", "affiliate", "status", "posts", ("ordered_at", "approved_at"), ("warranty_until", "updated_at"))}),
-        (_("Buyer"), {"fields": (("buyer_name", "buyer_email"), ("buyer_document", "buyer_document_type"), ("buyer_phone_code", "buyer_phone"))}),
+        (_("Buyer"), {"fields": (("buyer_name", "buyer_email"), ("buyer_document", "buyer_document_type"), ("buyer_phone_code", "buyer_phone"), ("buyer_phone_record_code", "buyer_phone_record"))}),
         (_("Address"), {"classes": ("collapse",), "fields": (("buyer_country", "buyer_country_iso", "buyer_zipcode"), ("buyer_address", "buyer_number", "buyer_complement"), ("buyer_neighborhood", "buyer_city", "buyer_state"))}),
-        (_("Price"), {"fields": (("price", "currency"), ("full_price", "original_offer_price"), ("offer_code", "coupon_code"), ("checkout_country", "checkout_country_iso"), "commissions", "invoice_by")}),
-        (_("Payment"), {"fields": (("payment_type", "installments"), "refusal_reason", ("billet_url", "billet_barcode", "billet_due_on"), ("pix_code", "pix_qrcode", "pix_expires_at"))}),
+        (_("Price"), {"fields": (("price", "currency"), ("full_price", "original_offer_price"), ("offer_currency", "payment_currency"), ("offer_code", "coupon_code"), ("checkout_country", "checkout_country_iso"), "commissions", "invoice_by")}),
+        (_("Payment"), {"fields": (("payment_type", "installments", "payment_mode"), ("payment_engine", "transaction_ext"), "refusal_reason", ("billet_url", "billet_barcode", "billet_due_on"), ("pix_code", "pix_qrcode", "pix_expires_at"))}),
         (_("Subscription"), {"fields": (("subscription", "recurrence_number"), "is_anticipation")}),
-        (_("Where it came from"), {"classes": ("collapse",), "fields": (("src", "sck", "xcod"), ("is_order_bump", "parent_code", "is_funnel"), "tickets")}),
+        (_("Where it came from"), {"classes": ("collapse",), "fields": (("src", "sck", "xcod"), ("utm_source", "utm_medium", "utm_campaign"), ("utm_term", "utm_content"), ("is_order_bump", "parent_code", "is_funnel"), ("tickets", "hotkey"))}),
     )  # fmt: skip
 
     @admin.display(description=_("status"), ordering="status")
@@ -270,6 +270,7 @@ class TransactionAdmin(WritesOnlyChanges, BigTable):
         return links(
             list_link("deliveries_event", _("Events"), sale__id__exact=sale.pk),
             list_link("deliveries_delivery", _("Posts"), event__sale__id__exact=sale.pk),
+            named_link("deliveries:timeline", _("Why, or why not?"), sale.code) if sale.pk else "",
         )
 
 

@@ -88,6 +88,11 @@ def list_link(model: str, text: Any, **lookups: Any) -> str | SafeString:
     )
 
 
+def named_link(name: str, text: Any, *args: Any) -> SafeString:
+    """A link to one of the seller's pages, which apps above have: by the name of its address."""
+    return format_html('<a href="{}">{}</a>', reverse(name, args=args), text)
+
+
 def links(*parts: str | SafeString) -> str | SafeString:
     return format_html_join(" · ", "{}", ((part,) for part in parts if part)) or EMPTY
 

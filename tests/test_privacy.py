@@ -18,17 +18,18 @@ OF_A_DELIVERY = {
     "deliveries:curl",
     "deliveries:reprocess",
 }
+OF_A_SALE = "deliveries:timeline"
 OF_A_TEST = {"deliveries:test_result", "deliveries:test_part"}
 
 
 def private_names(patterns: list, namespace: str = "") -> Iterator[str]:
-    """The names of all addresses with a `pk` in them; the admin's are staff's alone and tested below."""
+    """The names of all addresses with a `pk` or a `code` in them; the admin's are staff's alone and tested below."""
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
             if pattern.namespace != "admin":
                 inner = f"{pattern.namespace}:" if pattern.namespace else ""
                 yield from private_names(pattern.url_patterns, namespace + inner)
-        elif isinstance(pattern, URLPattern) and "pk" in pattern.pattern.converters:
+        elif isinstance(pattern, URLPattern) and {"pk", "code"} & pattern.pattern.converters.keys():
             yield namespace + pattern.name
 
 
@@ -51,6 +52,8 @@ def a_test(delivery: Delivery) -> SamplePost:
 def address(name: str, delivery: Delivery) -> str:
     if name in OF_A_TEST:
         return reverse(name, args=[a_test(delivery).pk])
+    if name == OF_A_SALE:
+        return reverse(name, args=[delivery.event.transaction_code])
     return reverse(name, args=[delivery.pk if name in OF_A_DELIVERY else delivery.config_id])
 
 
@@ -58,6 +61,8 @@ def test_all_addresses_are_known():
     assert {name for name in NAMES if name.startswith("deliveries:")} == OF_A_DELIVERY | OF_A_TEST | {
         "deliveries:enable",
         "deliveries:test",
+        "deliveries:backfill",
+        OF_A_SALE,
     }
     assert {name for name in NAMES if name.startswith("configurations:")} == {
         "configurations:edit",

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from configurations.models import WebhookConfig
-from deliveries import history
+from deliveries import backfill, history
 from deliveries.explain import explain
 from deliveries.figures import Figures, figures_of, health_of, unsent
 from deliveries.models import Delivery, DeliveryAttempt, Problem, SamplePost, State
@@ -46,6 +46,14 @@ def health_strip(context: dict[str, Any]) -> dict[str, Any]:
 def figures(configs: Sequence[WebhookConfig]) -> dict[int, Figures]:
     """`{% figures configs as figures %}`: {configuration: its last 24 hours}, in three queries for them all."""
     return figures_of(configs)
+
+
+@register.inclusion_tag("deliveries/_missed.html")
+def missed_by(config: WebhookConfig) -> dict[str, Any]:
+    """The offer to send what happened before a configuration was there."""
+    groups = backfill.groups(config, timezone.now())
+    days = backfill.LOOKS_BACK.days
+    return {"config": config, "groups": groups, "count": sum(g.events for g in groups), "days": days}
 
 
 @register.filter

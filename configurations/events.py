@@ -1,4 +1,5 @@
-"""What a configuration can ask for: the events, in groups, and the status of a sale that brings each about.
+"""What a configuration can ask for: the events, in groups, and what brings each about: a status of a sale, a change
+of a subscription, a cart.
 
 Source: the contract's table of events. The spelling is uneven there and stays so: PURCHASE_COMPLETE announces
 COMPLETED, PURCHASE_PROTEST announces DISPUTE.
@@ -11,7 +12,7 @@ from django.db import models
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from sales.statuses import SaleStatus
+from sales.statuses import SaleStatus, SubscriptionChangeKind
 
 
 class EventType(models.TextChoices):
@@ -25,6 +26,9 @@ class EventType(models.TextChoices):
     REFUNDED = "PURCHASE_REFUNDED", _("Order refunded")
     CHARGEBACK = "PURCHASE_CHARGEBACK", _("Chargeback")
     CART_ABANDONED = "PURCHASE_OUT_OF_SHOPPING_CART", _("Cart abandoned")
+    SUBSCRIPTION_CANCELLATION = "SUBSCRIPTION_CANCELLATION", _("Subscription cancelled")
+    SWITCH_PLAN = "SWITCH_PLAN", _("Plan switched")
+    UPDATE_SUBSCRIPTION_CHARGE_DATE = "UPDATE_SUBSCRIPTION_CHARGE_DATE", _("Charge date updated")
 
 
 class Priority(IntEnum):
@@ -45,6 +49,7 @@ class Description:
     meaning: Promise
     status: SaleStatus | None = None  # the status of a sale that the event announces
     priority: Priority = Priority.THE_REST
+    change: SubscriptionChangeKind | None = None  # the change of a subscription that the event announces
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,35 @@ GROUPS = (
             ),
         ),
     ),
+    Group(
+        "subscription",
+        _("Subscription"),
+        (
+            Description(
+                EventType.SUBSCRIPTION_CANCELLATION,
+                _("Subscription cancelled"),
+                _("The subscription ends: no further charge, and no access once the paid time is over."),
+                # As urgent as a refund: who cancelled counts on it, and a receiver that misses it goes on giving
+                # access that nobody pays for.
+                priority=Priority.TAKES_ACCESS_AWAY,
+                change=SubscriptionChangeKind.CANCELLED,
+            ),
+            Description(
+                EventType.SWITCH_PLAN,
+                _("Plan switched"),
+                _("The subscriber changed to another plan: another price, or another time between charges."),
+                change=SubscriptionChangeKind.PLAN_SWITCHED,
+            ),
+            Description(
+                EventType.UPDATE_SUBSCRIPTION_CHARGE_DATE,
+                _("Charge date"),
+                _("The subscription is charged on another day of the month from now on."),
+                change=SubscriptionChangeKind.CHARGE_DAY_MOVED,
+            ),
+        ),
+    ),
 )
 
 BY_TYPE = {event.type: event for group in GROUPS for event in group.events}
 BY_STATUS = {event.status: event for event in BY_TYPE.values() if event.status}
+BY_CHANGE = {event.change: event for event in BY_TYPE.values() if event.change}

@@ -5,7 +5,7 @@ finds the row moved on since raises or counts, and never overwrites.
 """
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -13,14 +13,13 @@ from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from configurations.events import EventType, Priority
 from configurations.models import SECRETS, Reason, Version, WebhookConfig
 from configurations.models import State as ConfigState
-from sales.models import AbandonedCart, Product, Seller, Transaction
+from sales.models import AbandonedCart, Product, Seller, Subscription, Transaction
 
 from . import relevance, retries
 from .choices import FINISHED, Audience, Problem, State
@@ -34,7 +33,7 @@ CONFIG_SECRETS = tuple(f"config__{name}" for name in SECRETS)  # to defer, where
 
 
 class Event(models.Model):
-    """A snapshot of a sale or cart at the moment that something happened to it. It never changes.
+    """A snapshot of a sale, cart or subscription at the moment that something happened to it. It never changes.
 
     Written for every change, even when no configuration matches.
     """
@@ -53,6 +52,9 @@ class Event(models.Model):
     )
     cart = models.ForeignKey(
         AbandonedCart, models.PROTECT, null=True, related_name="events", verbose_name=_("abandoned cart")
+    )
+    subscription = models.ForeignKey(
+        Subscription, models.PROTECT, null=True, related_name="events", verbose_name=_("subscription")
     )
     # Copied from the snapshot, for the search of the History.
     transaction_code = models.CharField(_("transaction"), max_length=20, blank=True)

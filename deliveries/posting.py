@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from configurations.models import Token, WebhookConfig, masked
 
 from . import contract
-from .contract import TOKEN_PLACEHOLDER, signing, snapshot
+from .contract import TOKEN_PLACEHOLDER, signing
 from .models import Delivery
 
 logger = logging.getLogger(__name__)

@@ -7,11 +7,12 @@ from django.dispatch import receiver
 from configurations.models import WebhookConfig
 from configurations.signals import configuration_disabled, configuration_enabled, configuration_removed
 from sales.models import AbandonedCart, StatusChange
-from sales.signals import cart_abandoned, transaction_status_changed
+from sales.signals import cart_abandoned, subscription_changed, transaction_status_changed
+from sales.subscriptions import SubscriptionChange
 
 from . import disabling
 from .models import Delivery
-from .recording import record_carts, record_events
+from .recording import record_carts, record_events, record_subscription_changes
 
 
 @receiver(transaction_status_changed)
@@ -22,6 +23,11 @@ def post_status_changes(changes: list[StatusChange], **_: Any) -> None:
 @receiver(cart_abandoned)
 def post_carts(carts: list[AbandonedCart], **_: Any) -> None:
     record_carts(carts)
+
+
+@receiver(subscription_changed)
+def post_subscription_changes(changes: list[SubscriptionChange], **_: Any) -> None:
+    record_subscription_changes(changes)
 
 
 @receiver(configuration_disabled)

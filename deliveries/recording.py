@@ -5,22 +5,22 @@ All in the transaction that changed the sales: they are there together, or not a
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from django.db import models, transaction
 from django.utils import timezone
 
-from configurations.events import BY_STATUS, BY_TYPE, EventType
+from configurations.events import BY_CHANGE, BY_STATUS, BY_TYPE, EventType
 from configurations.models import Mismatch, WebhookConfig
 from configurations.models import State as ConfigState
 from sales.models import AbandonedCart, StatusChange
+from sales.subscriptions import Subscription, SubscriptionChange
 
 from . import contract, wake
 from .contract import snapshot
+from .contract.subscription import ChangedSubscription, Plan, Snapshot
 from .models import Audience, Delivery, Event, State, new_webhook_id
-
-if not hasattr(contract, "sends"):  # until the contract says so
-    contract.sends = lambda version, event_type, audience: True  # type: ignore[attr-defined]
 
 Row = TypeVar("Row", bound=models.Model)
 Configs = dict[int, list[WebhookConfig]]  # by owner
@@ -34,7 +34,7 @@ def record_events(changes: Iterable[StatusChange]) -> None:
     """
     announced = [change.sale for change in changes if change.sale.status in BY_STATUS]
     events = []
-    for sale in _with_facts(announced, "product__owner", "affiliate", "subscription"):
+    for sale in _with_facts(announced, "product__owner", "affiliate", "subscription__plan"):
         facts = snapshot.Sale.of(sale)
         event = _event(BY_STATUS[sale.status].type, sale.product, facts)
         event.sale = sale
@@ -53,14 +53,39 @@ def record_carts(carts: Iterable[AbandonedCart]) -> None:
     _record(events)
 
 
-def _event(type_: EventType, product: Any, facts: snapshot.Sale | snapshot.Cart) -> Event:
+def record_subscription_changes(changes: Iterable[SubscriptionChange]) -> None:
+    """Write an Event, with its Deliveries, for each change of a subscription. Affiliates hear of none."""
+    changes, now = list(changes), timezone.now()
+    rows = _with_facts([change.subscription for change in changes], "product__owner", "plan")
+    events = []
+    for change, row in zip(changes, rows, strict=True):
+        facts = replace(_changed(row, change.previous), changed_at=now)
+        event = _event(BY_CHANGE[change.kind].type, row.product, facts)
+        event.subscription = row
+        events.append((event, None))
+    _record(events)
+
+
+def _changed(row: Subscription, previous: Subscription | None) -> ChangedSubscription:
+    facts = ChangedSubscription.of(row)
+    if previous is None:
+        return facts
+    return replace(facts, previous_plan=Plan.of(previous.plan), previous_charge_day=previous.charge_day)
+
+
+def _event(type_: EventType, product: Any, facts: Snapshot) -> Event:
+    email, name = (
+        (facts.email, facts.name)
+        if isinstance(facts, ChangedSubscription)
+        else (facts.buyer_email, facts.buyer_name)
+    )
     return Event(
         type=type_,
         snapshot=facts.to_json(),
         product=product,
         producer_id=product.owner_id,
-        buyer_email=facts.buyer_email,
-        buyer_name=facts.buyer_name,
+        buyer_email=email,
+        buyer_name=name,
     )
 
 

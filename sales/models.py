@@ -10,20 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MinValueValidator
 from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .bundles import validate_content
 from .commissions import validate_commissions
+from .facts import BuyerFacts, LinkFacts, PaymentFacts
 from .signals import cart_abandoned, transaction_status_changed
-from .statuses import InvoiceBy, LegalNature, PaymentType, SaleStatus, SubscriptionStatus
-
-currency_code = RegexValidator(
-    r"\A[A-Z]{3}\Z", _("Write the three capital letters of ISO 4217, such as BRL.")
-)
-country_code = RegexValidator(r"\A[A-Z]{2}\Z", _("Write the two capital letters of ISO 3166-1, such as BR."))
-digits = RegexValidator(r"\A[0-9]*\Z", _("Write digits only."))
+from .statuses import InvoiceBy, LegalNature, SaleStatus
+from .subscriptions import Plan as Plan  # models too
+from .subscriptions import Subscription
+from .validators import country_code, currency_code, digits
 
 
 class Seller(models.Model):
@@ -74,6 +73,10 @@ class Product(models.Model):
     support_email = models.EmailField(_("support e-mail"), blank=True)
     has_co_production = models.BooleanField(_("co-produced"), default=False)
     is_physical = models.BooleanField(_("physical product"), default=False)
+    category = models.PositiveIntegerField(_("number of the category"), default=0)
+    content = models.JSONField(
+        _("products of the bundle"), default=list, blank=True, validators=[validate_content]
+    )
     shares_buyers = models.BooleanField(
         _("affiliates see the buyers"),
         default=False,
@@ -88,26 +91,6 @@ class Product(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class Subscription(models.Model):
-    subscriber_code = models.CharField(_("subscriber code"), max_length=40, unique=True)
-    product = models.ForeignKey(
-        Product, models.PROTECT, related_name="subscriptions", verbose_name=_("product")
-    )
-    plan_code = models.PositiveBigIntegerField(_("plan code"))
-    plan_name = models.CharField(_("plan"), max_length=255)
-    status = models.CharField(
-        _("status"), max_length=30, choices=SubscriptionStatus, default=SubscriptionStatus.STARTED
-    )
-    next_charge_at = models.DateTimeField(_("next charge"), null=True, blank=True)
-
-    class Meta:
-        verbose_name = _("subscription")
-        verbose_name_plural = _("subscriptions")
-
-    def __str__(self) -> str:
-        return f"{self.plan_name} ({self.subscriber_code})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +114,7 @@ class TransactionQuerySet(models.QuerySet["Transaction"]):
 
     def with_facts(self) -> "TransactionQuerySet":
         """With all that a post about the sale needs, in the same query."""
-        return self.select_related("product__owner", "affiliate", "subscription")
+        return self.select_related("product__owner", "affiliate", "subscription__plan")
 
 
 def _refuse_status(fields: Iterable[str]) -> None:
@@ -141,7 +124,7 @@ def _refuse_status(fields: Iterable[str]) -> None:
         )
 
 
-class Transaction(models.Model):
+class Transaction(BuyerFacts, PaymentFacts, LinkFacts):
     """One sale; each charge of a subscription is a sale with a code of its own."""
 
     code = models.CharField(_("transaction"), max_length=20, unique=True)  # "HP" and digits
@@ -163,26 +146,6 @@ class Transaction(models.Model):
     warranty_until = models.DateTimeField(_("end of the guarantee"), null=True, blank=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
-    buyer_name = models.CharField(_("buyer"), max_length=200)
-    buyer_email = models.EmailField(_("buyer's e-mail"))
-    buyer_document = models.CharField(_("document"), max_length=40, blank=True)
-    buyer_document_type = models.CharField(
-        _("type of document"), max_length=20, blank=True
-    )  # CPF, CNPJ, DNI, …
-    buyer_phone_code = models.CharField(_("area code"), max_length=8, blank=True, validators=[digits])
-    buyer_phone = models.CharField(_("phone"), max_length=20, blank=True, validators=[digits])
-    buyer_country = models.CharField(_("country"), max_length=80, blank=True)
-    buyer_country_iso = models.CharField(
-        _("country code"), max_length=2, blank=True, validators=[country_code]
-    )
-    buyer_zipcode = models.CharField(_("postcode"), max_length=20, blank=True)
-    buyer_address = models.CharField(_("street"), max_length=255, blank=True)
-    buyer_number = models.CharField(_("number"), max_length=20, blank=True)
-    buyer_complement = models.CharField(_("complement"), max_length=100, blank=True)
-    buyer_neighborhood = models.CharField(_("neighbourhood"), max_length=100, blank=True)
-    buyer_city = models.CharField(_("city"), max_length=100, blank=True)
-    buyer_state = models.CharField(_("state"), max_length=100, blank=True)
-
     price = models.DecimalField(
         _("price"), max_digits=12, decimal_places=2, validators=[MinValueValidator(0)]
     )
@@ -203,6 +166,13 @@ class Transaction(models.Model):
         validators=[MinValueValidator(0)],
     )
     currency = models.CharField(_("currency"), max_length=3, default="BRL", validators=[currency_code])
+    # What the offer is priced in, and what the buyer paid in; empty: as the price.
+    offer_currency = models.CharField(
+        _("currency of the offer"), max_length=3, blank=True, validators=[currency_code]
+    )
+    payment_currency = models.CharField(
+        _("currency of the payment"), max_length=3, blank=True, validators=[currency_code]
+    )
     commissions = models.JSONField(
         _("commissions"), default=list, blank=True, validators=[validate_commissions]
     )
@@ -212,20 +182,6 @@ class Transaction(models.Model):
     checkout_country_iso = models.CharField(
         _("its code"), max_length=2, default="BR", validators=[country_code]
     )
-
-    payment_type = models.CharField(
-        _("payment"), max_length=30, choices=PaymentType, default=PaymentType.CREDIT_CARD
-    )
-    installments = models.PositiveSmallIntegerField(
-        _("instalments"), default=1, validators=[MinValueValidator(1)]
-    )
-    refusal_reason = models.CharField(_("why it was refused"), max_length=255, blank=True)
-    billet_url = models.URLField(_("bank slip"), max_length=500, blank=True)
-    billet_barcode = models.CharField(_("its barcode"), max_length=80, blank=True)
-    billet_due_on = models.DateField(_("its due date"), null=True, blank=True)
-    pix_code = models.CharField(_("PIX code"), max_length=500, blank=True)
-    pix_qrcode = models.URLField(_("PIX QR code"), max_length=500, blank=True)
-    pix_expires_at = models.DateTimeField(_("PIX valid until"), null=True, blank=True)
 
     subscription = models.ForeignKey(
         Subscription,
@@ -237,13 +193,11 @@ class Transaction(models.Model):
     )
     recurrence_number = models.PositiveIntegerField(_("which charge"), null=True, blank=True)  # from 1
 
-    src = models.CharField(max_length=255, blank=True)  # tracking codes of the sales link
-    sck = models.CharField(max_length=255, blank=True)
-    xcod = models.CharField(max_length=255, blank=True)
     is_order_bump = models.BooleanField(_("order bump"), default=False)
     parent_code = models.CharField(_("main sale of the order bump"), max_length=20, blank=True)
     is_funnel = models.BooleanField(_("sold in a funnel"), default=False)
     tickets = models.PositiveIntegerField(_("tickets"), null=True, blank=True)
+    hotkey = models.CharField(_("serial for members’ sites"), max_length=100, blank=True)
     is_anticipation = models.BooleanField(_("charged before its day"), default=False)  # of a subscription
     invoice_by = models.CharField(
         _("invoiced by"), max_length=10, choices=InvoiceBy, default=InvoiceBy.HOTMART
@@ -368,6 +322,10 @@ class AbandonedCart(models.Model):
     buyer_email = models.EmailField(_("buyer's e-mail"))
     buyer_phone = models.CharField(_("phone"), max_length=28, blank=True, validators=[digits])
     offer_code = models.CharField(_("offer"), max_length=40, blank=True)
+    plan_code = models.PositiveBigIntegerField(
+        _("plan code"), null=True, blank=True
+    )  # a plan was in the cart
+    has_negotiation = models.BooleanField(_("a negotiation was offered"), default=False)
     checkout_country = models.CharField(_("country of the checkout"), max_length=80, default="Brasil")
     checkout_country_iso = models.CharField(
         _("its code"), max_length=2, default="BR", validators=[country_code]

@@ -10,3 +10,5 @@ from django.dispatch import Signal
 transaction_status_changed = Signal()
 # It carries `carts`, a list of sales.models.AbandonedCart that were just created.
 cart_abandoned = Signal()
+# It carries `changes`, a list of sales.subscriptions.SubscriptionChange.
+subscription_changed = Signal()

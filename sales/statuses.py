@@ -37,6 +37,32 @@ class SubscriptionStatus(models.TextChoices):
     CANCELLED_BY_ADMIN = "CANCELLED_BY_ADMIN", _("Cancelled by staff")
 
 
+CANCELLED = (
+    SubscriptionStatus.CANCELLED_BY_CUSTOMER,
+    SubscriptionStatus.CANCELLED_BY_SELLER,
+    SubscriptionStatus.CANCELLED_BY_ADMIN,
+)
+
+
+class SubscriptionChangeKind(models.TextChoices):
+    """What is told of a subscription."""
+
+    CANCELLED = "cancelled", _("Cancelled")
+    PLAN_SWITCHED = "plan_switched", _("Plan switched")
+    CHARGE_DAY_MOVED = "charge_day_moved", _("Charge day moved")
+
+
+class RecurrencyPeriod(models.IntegerChoices):
+    """Days between two charges."""
+
+    WEEKLY = 7, _("weekly")
+    MONTHLY = 30, _("monthly")
+    BIMONTHLY = 60, _("every two months")
+    QUARTERLY = 90, _("every three months")
+    HALF_YEARLY = 180, _("every six months")
+    YEARLY = 360, _("yearly")
+
+
 class PaymentType(models.TextChoices):
     """How the buyer pays, as `purchase.payment.type` of the 2.0.0 posts spells it."""
 
@@ -56,6 +82,15 @@ class PaymentType(models.TextChoices):
     PIX = "PIX", "PIX"
     SAMSUNG_PAY = "SAMSUNG_PAY", "Samsung Pay"
     WALLET = "WALLET", _("Wallet")
+
+
+class PaymentMode(models.TextChoices):
+    """How an offer is paid, as the 1.0.0 posts spell it."""
+
+    ONCE = "pagamento_unico", _("One payment")
+    SEVERAL = "multiplos_pagamentos", _("Several payments")
+    CASH = "pagamento_vista", _("Cash only")
+    SUBSCRIPTION = "assinatura", _("Subscription")
 
 
 class LegalNature(models.TextChoices):

@@ -10,8 +10,16 @@ from django.utils import timezone
 
 from configurations.events import BY_TYPE
 from configurations.models import WebhookConfig
-from sales.models import AbandonedCart, Product, Seller, Transaction, record_status_changes
-from sales.statuses import SaleStatus
+from sales.models import (
+    AbandonedCart,
+    Plan,
+    Product,
+    Seller,
+    Subscription,
+    Transaction,
+    record_status_changes,
+)
+from sales.statuses import SaleStatus, SubscriptionStatus
 
 _numbers = count(1)
 PASSWORD = "a-long-enough-one"
@@ -87,6 +95,45 @@ def make_cart(product: Product | None = None, **facts: Any) -> AbandonedCart:
         }
         | facts
     )
+
+
+def make_plan(product: Product | None = None, **facts: Any) -> Plan:
+    n = next(_numbers)
+    return Plan.objects.create(
+        **{
+            "code": 700_000 + n,
+            "product": product or make_product(),
+            "name": "Plano Mensal",
+            "price": Decimal("49.90"),
+            "offer_code": "pl7mens1",
+        }
+        | facts
+    )
+
+
+def subscription(plan: Plan, **facts: Any) -> Subscription:
+    """Not saved yet."""
+    n = next(_numbers)
+    return Subscription(
+        **{
+            "subscriber_code": f"QX{n:06}",
+            "product": plan.product,
+            "plan": plan,
+            "status": SubscriptionStatus.ACTIVE,
+            "name": "Marina Peixoto",
+            "email": f"subscriber{n}@example.com",
+            "next_charge_at": timezone.now() + timedelta(days=30),
+            "charge_day": 8,
+            "last_recurrence_number": 2,
+        }
+        | facts
+    )
+
+
+def make_subscription(plan: Plan | None = None, **facts: Any) -> Subscription:
+    made = subscription(plan or make_plan(), **facts)
+    made.save()
+    return made
 
 
 def make_config(owner: Seller | None = None, **facts: Any) -> WebhookConfig:

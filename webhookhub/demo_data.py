@@ -21,7 +21,7 @@ from configurations.models import Reason, WebhookConfig
 from deliveries import engine
 from deliveries.models import Delivery, DeliveryAttempt, EndpointHealth, Event
 from deliveries.models import State as DeliveryState
-from sales.models import AbandonedCart, Product, Seller, Subscription, Transaction
+from sales.models import AbandonedCart, Plan, Product, Seller, Subscription, Transaction
 from sales.statuses import LegalNature, PaymentType, SaleStatus, SubscriptionStatus
 
 PASSWORD = "demo-webhookhub"  # noqa: S105  printed by the command; it refuses to run where DEBUG is off
@@ -221,10 +221,15 @@ def _sale(
         sale.subscription = Subscription.objects.create(
             subscriber_code=f"QX{code[-6:]}",
             product=product,
-            plan_code=700001,
-            plan_name="Plano Mensal",
+            plan=product.plans.get(name="Plano Mensal"),
             status=SubscriptionStatus.ACTIVE,
+            name=buyer[0],
+            email=buyer[1],
+            cell_code="31",
+            cell="900000002",
             next_charge_at=now + timedelta(days=30),
+            charge_day=min(now.day, 28),
+            last_recurrence_number=1,
         )
         sale.recurrence_number = 1
     return sale

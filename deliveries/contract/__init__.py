@@ -1,14 +1,17 @@
 """What our posts look like. `render()` makes a body, `sends()` says whether there is one; both are pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from . import form_v1, json_v1, json_v2, parameters
-from .kinds import EVERY, PURCHASE
+from .kinds import CART, EVERY, PURCHASE
 from .snapshot import Cart, Sale
+from .subscription import ChangedSubscription, Snapshot
 from .writing import AFFILIATE, TOKEN_PLACEHOLDER
 
-__all__ = ("TOKEN_PLACEHOLDER", "NotSent", "Rendered", "render", "sends")
+__all__ = ("TOKEN_PLACEHOLDER", "NotSent", "Rendered", "read", "render", "sends")
 
 FORM, JSON = "application/x-www-form-urlencoded; charset=UTF-8", "application/json"
 CLASSIC = "1.0.0"
@@ -22,6 +25,13 @@ class NotSent(Exception):
 class Rendered:
     body: bytes
     content_type: str
+
+
+def read(event_type: str, facts: Mapping[str, Any]) -> Snapshot:
+    """What such an event tells of, from the JSON that it is kept as."""
+    if event_type in CART:
+        return Cart.from_json(facts)
+    return (Sale if event_type in PURCHASE else ChangedSubscription).from_json(facts)
 
 
 def sends(version: str, event_type: str, audience: str) -> bool:
@@ -39,7 +49,7 @@ def render(
     event_id: str,
     event_type: str,
     occurred_at: datetime,
-    snapshot: Sale | Cart,
+    snapshot: Snapshot,
     audience: str,
     hottok: str | None = None,
 ) -> Rendered:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Any
 
+from . import subscription
 from .snapshot import Cart, Commission, Part, Sale, Seller
 
 
@@ -25,6 +26,7 @@ LISTS: dict[str, Callable[[Any, bool], Collection[Any]]] = {
     "affiliates": _affiliates,
     "commissions": _commissions,
     "product.content.products": _content,
+    "plans": subscription.plans,
 }
 
 

@@ -1,12 +1,12 @@
 """The JSON bodies of 1.0.0: flat, in camelCase, with the token inside. Purchases are forms: see form_v1."""
 
 from . import writing
-from .snapshot import Cart
+from .subscription import Snapshot
 
 VERSION = "1.0.0"
 
 
-def render(event_type: str, snapshot: Cart, audience: str, hottok: str | None = None) -> bytes:
+def render(event_type: str, snapshot: Snapshot, audience: str, hottok: str | None = None) -> bytes:
     """The exact body of the post about an event that is no purchase, with TOKEN_PLACEHOLDER unless `hottok` is given."""
     body = writing.document(VERSION, event_type, snapshot, audience)
     if not writing.shows_buyer(snapshot, audience):

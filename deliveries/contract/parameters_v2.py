@@ -351,6 +351,12 @@ V2: tuple[Parameter, ...] = (
     ),
     Parameter("subscription.status", STRING, _("Status of the subscription."), "subscription.status"),
     Parameter("subscription.plan.id", INTEGER, _("Plan code."), "subscription.plan_code"),
-    Parameter("subscription.plan.name", STRING, _("Plan name."), "subscription.plan_name"),
+    Parameter(
+        "subscription.plan.name",
+        STRING,
+        _("Plan name."),
+        "subscription.plan_name",
+        like="subscription.plan.name",
+    ),
     Parameter("subscription.subscriber.code", STRING, _("Subscriber code."), "subscription.subscriber_code"),
 )

@@ -12,7 +12,10 @@ from typing import Any
 
 from configurations.events import BY_TYPE, EventType
 
-from .snapshot import Cart, Commission, Conversion, Product, Sale, Seller, Subscription
+from .snapshot import Cart, Commission, Conversion, Part, Product, Sale, Seller, Subscription
+from .subscription import ChangedSubscription, Plan
+
+Snapshot = Sale | Cart | ChangedSubscription
 
 OCCURRED_AT = datetime(2026, 5, 12, 14, 21, 40, 417000, UTC)
 _NAMESPACE = uuid.UUID("5b0f4b1e-6d0a-5e0c-9d52-0c6f0b0f5a11")
@@ -38,6 +41,7 @@ CLUB = Product(
     owner=PRODUCER,
     support_email="clube@example.com",
 )
+_CONTENT = (Part(4100003, "6f2c1f0e-3a55-4d0b-9e5c-2f6a7b8c9d01", "Guia de Bolso", is_physical=True),)
 _BARE_PRODUCT = replace(COURSE, support_email="", owner=replace(PRODUCER, document=""))
 _BUYER: dict[str, Any] = {
     "buyer_name": "João Nunes Araújo",
@@ -46,6 +50,8 @@ _BUYER: dict[str, Any] = {
     "buyer_document_type": "CPF",
     "buyer_phone_code": "31",
     "buyer_phone": "900000002",
+    "buyer_phone_record_code": "31",
+    "buyer_phone_record": "900000002",
     "buyer_country": "Brasil",
     "buyer_country_iso": "BR",
     "buyer_zipcode": "30000000",
@@ -93,6 +99,8 @@ _COURSE_SALE = Sale(
     offer_code="ab12cd34",
     coupon_code="AMIGO50",
     payment_type="CREDIT_CARD",
+    payment_engine="hotmart",
+    transaction_ext="HP1000000004",
     installments=12,
     src="newsletter",
     sck="maio26",
@@ -103,6 +111,7 @@ _COURSE_SALE = Sale(
 _CLUB_SALE = replace(
     _COURSE_SALE,
     code="HP1000000001",
+    transaction_ext="HP1000000001",
     product=CLUB,
     price=Decimal("49.90"),
     full_price=Decimal("49.90"),
@@ -121,6 +130,7 @@ _CLUB_SALE = replace(
         plan_name="Plano Mensal",
         status="ACTIVE",
         next_charge_at=datetime(2026, 6, 12, 12, tzinfo=UTC),
+        recurrency_period=30,
     ),
     recurrence_number=1,
 )
@@ -136,8 +146,26 @@ _CART = Cart(
     abandoned_at=OCCURRED_AT,
     **_COUNTRY,
 )
+_MONTHLY = Plan(700001, "Plano Mensal", 30, Decimal("49.90"), "BRL", "pl7mens1")
+_YEARLY = Plan(700002, "Plano Anual", 360, Decimal("478.80"), "BRL", "pl7anua1")
+_SUBSCRIPTION = ChangedSubscription(
+    number=9000001,
+    subscriber_code="QX1SUB01",
+    product=CLUB,
+    plan=_MONTHLY,
+    status="ACTIVE",
+    name=_BUYER["buyer_name"],
+    email=_BUYER["buyer_email"],
+    cell_code="31",
+    cell="900000002",
+    next_charge_at=datetime(2026, 6, 12, 12, tzinfo=UTC),
+    charge_day=12,
+    actual_recurrence_value=_MONTHLY.price,
+    last_recurrence_number=4,
+    changed_at=OCCURRED_AT,
+)
 
-_SAMPLES: dict[EventType, Sale | Cart] = {
+_SAMPLES: dict[EventType, Snapshot] = {
     EventType.APPROVED: replace(_CLUB_SALE, **_PIX),
     EventType.COMPLETE: _COURSE_SALE,
     EventType.CANCELED: replace(_COURSE_SALE, **_UNPAID, **_REFUSED),
@@ -154,10 +182,22 @@ _SAMPLES: dict[EventType, Sale | Cart] = {
     EventType.REFUNDED: _COURSE_SALE,
     EventType.CHARGEBACK: _COURSE_SALE,
     EventType.CART_ABANDONED: _CART,
+    EventType.SUBSCRIPTION_CANCELLATION: replace(
+        _SUBSCRIPTION, status="CANCELLED_BY_CUSTOMER", cancelled_at=OCCURRED_AT
+    ),
+    EventType.SWITCH_PLAN: replace(
+        _SUBSCRIPTION, plan=_YEARLY, previous_plan=_MONTHLY, actual_recurrence_value=_YEARLY.price
+    ),
+    EventType.UPDATE_SUBSCRIPTION_CHARGE_DATE: replace(
+        _SUBSCRIPTION,
+        previous_charge_day=12,
+        charge_day=20,
+        next_charge_at=datetime(2026, 6, 20, 12, tzinfo=UTC),
+    ),
 }
 
 
-def sample(event_type: str) -> Sale | Cart:
+def sample(event_type: str) -> Snapshot:
     """The facts of the event's sample. Its buyers are not shared, so the affiliate's copy lacks them.
 
     KeyError for an event that does not exist.
@@ -165,13 +205,26 @@ def sample(event_type: str) -> Sale | Cart:
     return _announced(EventType(event_type), _SAMPLES[EventType(event_type)])
 
 
-def variants(event_type: str) -> Iterator[Sale | Cart]:
+def variants(event_type: str) -> Iterator[Snapshot]:
     """The sample, then others of the same event, which together have every fact that a post of it can hold."""
     first = sample(event_type)
     yield first
+    if isinstance(first, Cart):
+        yield replace(first, plan_code=700001)
+    if isinstance(first, ChangedSubscription):
+        yield replace(first, phone_code="31", phone="30000002")
     if not isinstance(first, Sale):
         return
     rich = {
+        "product": replace(first.product, content=_CONTENT),
+        "approved_at": _COURSE_SALE.approved_at,
+        "warranty_until": _COURSE_SALE.warranty_until,
+        "utm_source": "newsletter",
+        "utm_medium": "email",
+        "utm_campaign": "maio26",
+        "utm_term": "fotografia",
+        "utm_content": "botao",
+        "hotkey": "HK-0000-0001",
         "is_order_bump": True,
         "parent_code": "HP1000000003",
         "is_funnel": True,
@@ -191,10 +244,24 @@ def variants(event_type: str) -> Iterator[Sale | Cart]:
         yield replace(first, **rich | payment)
 
 
-def poorest(event_type: str) -> Iterator[Sale | Cart]:
+def poorest(event_type: str) -> Iterator[Snapshot]:
     """The least that may be known of such an event: what all of these have is always there."""
     first = sample(event_type)
-    if not isinstance(first, Sale):
+    if isinstance(first, ChangedSubscription):
+        bare_plan = replace(first.plan, offer_code="")
+        previous = first.previous_plan and bare_plan
+        yield replace(
+            first,
+            name="",
+            cell_code="",
+            cell="",
+            next_charge_at=None,
+            last_recurrence_number=None,
+            plan=bare_plan,
+            previous_plan=previous,
+        )
+        return
+    if isinstance(first, Cart):
         yield replace(first, affiliate=None, product=_BARE_PRODUCT, buyer_phone="", offer_code="")
         return
     bare = Sale(
@@ -226,7 +293,7 @@ def event_id(event_type: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, str(event_type)))
 
 
-def _announced(event_type: EventType, facts: Sale | Cart) -> Sale | Cart:
+def _announced(event_type: EventType, facts: Snapshot) -> Snapshot:
     """A sale is in the status that the event announces."""
     status = BY_TYPE[event_type].status
     return replace(facts, status=str(status)) if isinstance(facts, Sale) and status else facts

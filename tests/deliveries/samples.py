@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sales.models import AbandonedCart, Product, Seller, Subscription, Transaction
+from sales.models import AbandonedCart, Plan, Product, Seller, Subscription, Transaction
 
 FOLDER = Path(__file__).parents[1] / "data" / "samples"
 AFFILIATE_COPY = "v2-purchase-complete-affiliate-copy"
@@ -112,11 +112,13 @@ def _commission(entry: dict[str, Any]) -> dict[str, str]:
 def _subscription(sample: dict[str, Any], product: Product) -> Subscription | None:
     if (facts := sample["data"].get("subscription")) is None:
         return None
+    plan, _ = Plan.objects.get_or_create(
+        code=facts["plan"]["id"], defaults={"name": facts["plan"]["name"], "product": product}
+    )
     return Subscription.objects.create(
         subscriber_code=facts["subscriber"]["code"],
         product=product,
-        plan_code=facts["plan"]["id"],
-        plan_name=facts["plan"]["name"],
+        plan=plan,
         status=facts["status"],
         next_charge_at=_moment(sample["data"]["purchase"].get("date_next_charge")),
     )

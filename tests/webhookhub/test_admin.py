@@ -11,13 +11,13 @@ from django.utils import timezone
 
 from configurations.models import Token, WebhookConfig, new_secret
 from deliveries.models import Delivery, DeliveryAttempt, EndpointHealth, Event
-from sales.models import AbandonedCart, Product, Seller, Subscription, Transaction
+from sales.models import AbandonedCart, Plan, Product, Seller, Subscription, Transaction
 from tests import factories
 
 pytestmark = pytest.mark.django_db
 
 MODELS = (
-    Seller, Product, Subscription, Transaction, AbandonedCart, WebhookConfig, Token,
+    Seller, Product, Plan, Subscription, Transaction, AbandonedCart, WebhookConfig, Token,
     Event, Delivery, DeliveryAttempt, EndpointHealth,
 )  # fmt: skip
 EVIDENCE = (Event, Delivery, DeliveryAttempt, EndpointHealth, Token)
@@ -34,9 +34,8 @@ def make_everything(name="Course"):
     product = factories.make_product(owner, name=name)
     config = factories.make_config(owner, product=product, name=name)
     Token.objects.get_or_create(seller=owner)
-    subscription = Subscription.objects.create(
-        subscriber_code=uuid4().hex, product=product, plan_code=1, plan_name=name
-    )
+    plan = factories.make_plan(product, name=name)
+    subscription = factories.make_subscription(plan, subscriber_code=uuid4().hex, name=name)
     affiliate = factories.make_seller(name=name)
     sale = factories.make_sale(product, affiliate=affiliate, subscription=subscription, buyer_name=name)
     factories.make_cart(product, buyer_name=name)

@@ -94,15 +94,26 @@ def _form_page(request: HttpRequest, config: WebhookConfig) -> HttpResponse:
         form.save()
         config.refresh_from_db(fields=["state"])
         _tell_saved(request, config, is_new=is_new, new_url=config.url != url)
-        if is_new:
-            remember_added(request, config)
-            return redirect("configurations:added", config.pk)
-        return redirect("configurations:list")
+        return _after_saving(request, config, is_new=is_new)
     context = {"form": form, "config": config, "name": name, "presets": PRESETS}
     if config.pk:
         context["token"] = Token.of(config.owner)
     # 422: htmx swaps it in as it does a 200, and whoever posts from a script sees that nothing was saved.
     return render(request, "configurations/form.html", context, status=422 if form.errors else 200)
+
+
+def _after_saving(request: HttpRequest, config: WebhookConfig, *, is_new: bool) -> HttpResponse:
+    """The keys of a new one are shown once; whoever wants to send a test first finds a link to them there."""
+    then_test = request.POST.get("then") == "test"
+    if is_new:
+        remember_added(request, config)
+        if not then_test:
+            return redirect("configurations:added", config.pk)
+        text = _("With its secret and the token your programmer checks that a post is ours.")
+        messages.info(
+            request, _with_link(text, _("Copy them"), reverse("configurations:added", args=[config.pk]))
+        )
+    return redirect("deliveries:test", config.pk) if then_test else redirect("configurations:list")
 
 
 def _tell_saved(request: HttpRequest, config: WebhookConfig, *, is_new: bool, new_url: bool) -> None:
@@ -133,3 +144,7 @@ def _with_button(text: str, label: str, url: str) -> str:
         url,
         label,
     )
+
+
+def _with_link(text: str, label: str, url: str) -> str:
+    return format_html('<span>{}</span><a class="btn" href="{}">{}</a>', text, url, label)

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from configurations.events import EventType
-from configurations.models import Reason
+from configurations.models import Reason, WebhookConfig
 from configurations.models import State as ConfigState
 from deliveries import engine, mails, tasks, testing
 from deliveries.contract import signing
@@ -393,3 +393,17 @@ def test_the_list_of_configurations_has_the_button_and_says_when_one_last_arrive
     factories.make_sale(product)
     engine.drain()
     assert "last delivered" in client.get(reverse("configurations:list")).content.decode()
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_configuration_can_be_saved_and_tested_in_one_step(client, config, receiver, new):
+    form = {"url": receiver.url, "events": ["PURCHASE_REFUNDED"], "scope": "all", "version": config.version}
+    name = "configurations:add" if new else "configurations:edit"
+    page = reverse(name, args=[] if new else [config.pk])
+    assert 'name="then" value="test"' in client.get(page).content.decode()
+    answer = client.post(page, form | {"then": "test"}, follow=True)
+    saved = WebhookConfig.objects.order_by("-pk")[0]
+    assert (saved.pk != config.pk) == new
+    assert answer.request["PATH_INFO"] == reverse("deliveries:test", args=[saved.pk])
+    assert answer.context["chosen"] == EventType.REFUNDED
+    assert (reverse("configurations:added", args=[saved.pk]) in answer.content.decode()) == new

@@ -1,7 +1,7 @@
 """Send a test: an invented event is posted once to a configuration's URL, so that its owner sees what comes of it.
 
 It is rendered, signed and sent as a real post is, by a worker, whatever the state of the configuration, and never
-again. It is recognisable by what it says: the transaction HP0000000000 or the cart CT0000000000, bought by
+again. It is recognisable by what it says: the transaction HP0000000000 or the cart CT0000000000, of the buyer
 test@example.com. No key is added, since a receiver might trip over it.
 """
 
@@ -20,16 +20,23 @@ from django_q.tasks import async_task
 from configurations.events import BY_TYPE, EventType
 from configurations.models import State as ConfigState
 from configurations.models import WebhookConfig
-from sales.models import AbandonedCart, Product
+from sales.models import Product
 
 from . import contract, engine, posting, retries, wake
 from .contract import samples, snapshot
+from .contract.subscription import ChangedSubscription
 from .models import CONFIG_SECRETS, Audience, Delivery, Event, SamplePost
 from .results import Result, ours
 
 logger = logging.getLogger(__name__)
 
-Facts = snapshot.Sale | snapshot.Cart
+BUYER_NAME, BUYER_EMAIL = "Teste João Test", "test@example.com"
+# By what a sample is: the facts that tell whoever reads the post that it is a test.
+MARKS: dict[type, dict[str, str]] = {
+    snapshot.Sale: {"code": "HP0000000000", "buyer_name": BUYER_NAME, "buyer_email": BUYER_EMAIL},
+    snapshot.Cart: {"code": "CT0000000000", "buyer_name": BUYER_NAME, "buyer_email": BUYER_EMAIL},
+    ChangedSubscription: {"name": BUYER_NAME, "email": BUYER_EMAIL},
+}
 
 JOB = "deliveries.tasks.send_test"
 MOST, WITHIN = 10, timedelta(minutes=1)  # tests of one seller
@@ -37,9 +44,6 @@ SLOW = timedelta(seconds=5)  # so long it may wait for a worker before anybody i
 EXPIRES = timedelta(minutes=5)  # after that, nobody waits for its result any more
 LOST = timedelta(seconds=settings.DELIVERY_DEADLINE) + timedelta(seconds=15)  # in which a taken one has ended
 KEPT = timedelta(days=30)
-
-BUYER_NAME, BUYER_EMAIL = "Teste João Test", "test@example.com"
-SALE_CODE, CART_CODE = "HP0000000000", "CT0000000000"
 
 
 class NotPossible(Exception):
@@ -91,7 +95,7 @@ def default_of(config: WebhookConfig, events: list[EventType]) -> EventType | No
     return next((type_ for type_ in events if type_ in config.events), next(iter(events), None))
 
 
-def facts_of(config: WebhookConfig, type_: EventType, audience: Audience) -> Facts:
+def facts_of(config: WebhookConfig, type_: EventType, audience: Audience) -> contract.Snapshot:
     """The event's sample in the owner's name, about the configuration's product if it names one."""
     facts = samples.sample(type_)
     owner = snapshot.Seller.of(config.owner)
@@ -100,7 +104,7 @@ def facts_of(config: WebhookConfig, type_: EventType, audience: Audience) -> Fac
         facts = replace(facts, affiliate=owner)
     elif not config.product:
         product = replace(product, owner=owner)
-    return _marked(replace(facts, product=product))
+    return replace(facts, product=product, **MARKS[type(facts)])
 
 
 # --- Ask for one --------------------------------------------------------------------------------------------
@@ -148,12 +152,10 @@ def _enqueue(post: SamplePost) -> None:
         ) from None
 
 
-def as_delivery(post: SamplePost, facts: Facts | None = None) -> Delivery:
+def as_delivery(post: SamplePost, facts: contract.Snapshot | None = None) -> Delivery:
     """What posting asks for; it is never saved. `facts` are needed as long as there is no body."""
     event = Event(id=post.event_id, type=post.type, occurred_at=post.created_at)
     event.snapshot = facts.to_json() if facts else {}
-    if isinstance(facts, snapshot.Cart):
-        event.cart = AbandonedCart(pk=-1)
     return Delivery(
         webhook_id=post.webhook_id,
         event=event,
@@ -196,9 +198,3 @@ def _posted(post: SamplePost) -> Result:
 
 def forget_old() -> None:
     SamplePost.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
-
-
-def _marked(facts: Facts) -> Facts:
-    """Whoever reads the post sees that it is a test."""
-    named = {"code": CART_CODE if isinstance(facts, snapshot.Cart) else SALE_CODE}
-    return replace(facts, buyer_name=BUYER_NAME, buyer_email=BUYER_EMAIL, **named)

@@ -47,7 +47,7 @@ class EventAdmin(Evidence, BigTable):
         "posts",
     )
     list_filter = ("type", "occurred_at")
-    list_select_related = ("product", "producer", "sale", "cart")
+    list_select_related = ("product", "producer", "sale", "cart", "subscription")
     search_fields = ("transaction_code__exact", "buyer_email__exact", "id__exact")
     search_help_text = _("Transaction code, the buyer's e-mail, or the id of the posts")
     date_hierarchy = "occurred_at"
@@ -62,9 +62,9 @@ class EventAdmin(Evidence, BigTable):
         events = super().get_queryset(request)
         return events.defer("snapshot", "mismatches", "sale__commissions")
 
-    @admin.display(description=_("transaction or cart"), ordering="transaction_code")
+    @admin.display(description=_("transaction, cart or subscription"), ordering="transaction_code")
     def subject(self, event: Event) -> Any:
-        return link(event.sale or event.cart)
+        return link(event.sale or event.cart or event.subscription)
 
     @admin.display(description=_("product"), ordering="product__name")
     def product_link(self, event: Event) -> Any:
@@ -152,8 +152,12 @@ class DeliveryAdmin(Evidence, BigTable):
         )
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
-        """The links of a transaction and of a cart lead to their posts."""
-        links_here = ("event__sale__id__exact", "event__cart__id__exact")
+        """The links of a transaction, a cart and a subscription lead to their posts."""
+        links_here = (
+            "event__sale__id__exact",
+            "event__cart__id__exact",
+            "event__subscription__id__exact",
+        )
         return lookup in links_here or super().lookup_allowed(lookup, value, request)
 
     def has_reprocess_permission(self, request: HttpRequest) -> bool:
@@ -192,9 +196,9 @@ class DeliveryAdmin(Evidence, BigTable):
     def event_link(self, delivery: Delivery) -> Any:
         return link(delivery.event)
 
-    @admin.display(description=_("transaction or cart"))
+    @admin.display(description=_("transaction, cart or subscription"))
     def subject(self, delivery: Delivery) -> Any:
-        return link(delivery.event.sale or delivery.event.cart)
+        return link(delivery.event.sale or delivery.event.cart or delivery.event.subscription)
 
     @admin.display(description=_("configuration"), ordering="config__name")
     def config_link(self, delivery: Delivery) -> Any:

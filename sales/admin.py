@@ -16,8 +16,11 @@ from django.utils.translation import gettext_lazy as _
 from .accounts import NotInvited, change_login, email_taken, give_login, invite, send_invitation
 from .adminkit import BigTable, Evidence, WritesOnlyChanges, badge, link, links, list_link, named_link
 from .forms import time_zones
-from .models import AbandonedCart, Product, Seller, Subscription, Transaction
+from .models import AbandonedCart, Product, Seller, Transaction
 from .statuses import SaleStatus
+from .subscription_admin import PlanAdmin, SubscriptionAdmin
+
+__all__ = ("PlanAdmin", "SubscriptionAdmin")  # registered there
 
 # --- Sellers ------------------------------------------------------------------------------------------
 
@@ -165,7 +168,7 @@ class SellerAdmin(WritesOnlyChanges, BigTable):
             self.message_user(request, f"{why} {', '.join(map(str, sellers))}", messages.WARNING)
 
 
-# --- Products and subscriptions -----------------------------------------------------------------------
+# --- Products -----------------------------------------------------------------------------------------
 
 
 @admin.register(Product)
@@ -185,25 +188,6 @@ class ProductAdmin(WritesOnlyChanges, BigTable):
     @admin.display(description=_("sales"))
     def sales(self, product: Product) -> str | SafeString:
         return list_link("sales_transaction", _("Sales"), product__id__exact=product.pk)
-
-
-@admin.register(Subscription)
-class SubscriptionAdmin(WritesOnlyChanges, BigTable):
-    list_display = ("subscriber_code", "plan_name", "product_link", "status", "next_charge_at", "sales")
-    list_filter = ("status",)
-    list_select_related = ("product",)
-    search_fields = ("subscriber_code__exact", "plan_name", "plan_code__exact")
-    search_help_text = _("Subscriber code, plan or plan code")
-    ordering = ("-pk",)
-    autocomplete_fields = ("product",)
-
-    @admin.display(description=_("product"), ordering="product__name")
-    def product_link(self, subscription: Subscription) -> Any:
-        return link(subscription.product)
-
-    @admin.display(description=_("charges"))
-    def sales(self, subscription: Subscription) -> str | SafeString:
-        return list_link("sales_transaction", _("Charges"), subscription__id__exact=subscription.pk)
 
 
 # --- Sales and carts ----------------------------------------------------------------------------------

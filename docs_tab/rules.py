@@ -38,7 +38,7 @@ def in_force() -> dict[str, Any]:
         "retry_after_cap": span(settings.DELIVERY_RETRY_AFTER_CAP),
         "connect_timeout": span(timedelta(seconds=settings.DELIVERY_CONNECT_TIMEOUT)),
         "deadline": span(timedelta(seconds=settings.DELIVERY_DEADLINE)),
-        "max_response": settings.DELIVERY_MAX_RESPONSE,
+        "max_response_kib": settings.DELIVERY_MAX_RESPONSE // 1024,
         "disabling": _disabling(),
         "probe_every": span(disabling.PROBE_EVERY),
         "overlap": span(OVERLAP),

@@ -9,7 +9,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from deliveries.contract import parameters
+from deliveries.contract import parameters, samples
 from deliveries.contract.parameters import ForAffiliate
 from deliveries.models import Audience
 
@@ -18,15 +18,20 @@ from . import posts
 TO_AFFILIATE = {
     ForAffiliate.YES: _("yes"),
     ForAffiliate.NO: _("no"),
-    ForAffiliate.OWN: _("own: the affiliate’s own value"),
-    ForAffiliate.BUYER: _("buyer: only where the producer shares the product’s buyers"),
+    ForAffiliate.OWN: _("own value"),
+    ForAffiliate.BUYER: _("where buyers are shared"),
 }
+
+ALWAYS = _("Always sent.")
+MAYBE_EMPTY = _("Always sent, empty where it is not known.")
+IF_KNOWN = _("Sent where it is known and makes sense.")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     parameter: Any  # of contract.parameters
     example: str
+    presence: Promise
 
     @property
     def name(self) -> str:
@@ -51,6 +56,7 @@ class Row:
             self.name,
             self.to_affiliate,
             self.parameter.description,
+            self.presence,
             self.parameter.format,
             self.example,
         )
@@ -59,9 +65,9 @@ class Row:
 
 
 def rows(version: str, event_type: str) -> list[Row]:
-    examples = _examples(version, event_type)
+    examples, presences = _examples(version, event_type), _presences(version, event_type)
     return [
-        Row(parameter, examples.get(parameter.name, ""))
+        Row(parameter, examples.get(parameter.name, ""), presences.get(parameter.name, IF_KNOWN))
         for parameter in parameters.table(version, event_type)
     ]
 
@@ -75,6 +81,17 @@ def _examples(version: str, event_type: str) -> Mapping[str, str]:
             if not found.get(path):
                 found[path] = value if isinstance(value, str) else _json(value)
     return found
+
+
+@lru_cache(maxsize=64)
+def _presences(version: str, event_type: str) -> Mapping[str, Promise]:
+    """{name: how always it is there}, of those that even the poorest facts bring."""
+    poorest = [
+        dict(flat(posts.copy_for(version, event_type, Audience.PRODUCER, facts).parsed()))
+        for facts in samples.poorest(event_type)
+    ]
+    always = set.intersection(*(set(body) for body in poorest))
+    return {name: MAYBE_EMPTY if any(body[name] == "" for body in poorest) else ALWAYS for name in always}
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -60,6 +59,8 @@ def rotate_secret(request: HttpRequest, pk: int) -> HttpResponse:
             )
         return redirect(page)
     context = {"config": config, "form": form, "keep_url": page, "until": timezone.now() + OVERLAP}
+    if config.overlaps:
+        context["keep_label"] = _("Back")
     return _page(request, "configurations/rotate_secret.html", context, form)
 
 
@@ -84,8 +85,8 @@ def rotate_token(request: HttpRequest) -> HttpResponse:
         "form": guard.password_form(request) and form,
         "rotation": rotation,
         "keep_url": page,
+        "keep_label": _("Back") if token.rotates_at else "",
         "configs": WebhookConfig.objects.visible_to(request.user).count(),
-        "waits": settings.DELIVERY_RETRY_AFTER,
     }
     return _page(request, "configurations/rotate_token.html", context, form, rotation)
 

@@ -118,6 +118,17 @@ def test_a_secret_rotated_meanwhile_is_not_put_back(rows, keys):
     assert config.secret == "whsec_newer"
 
 
+def test_a_dump_holds_no_secret_and_can_be_loaded(rows, tmp_path):
+    before, dump = everything(), tmp_path / "dump.json"
+    call_command("dumpdata", "configurations", output=str(dump), verbosity=0)
+    text = dump.read_text()
+    assert not [value for row in before for value in row if value and value in text]
+    WebhookConfig.objects.update(secret="other", previous_secret=None)
+    Token.objects.all().delete()
+    call_command("loaddata", str(dump), verbosity=0)
+    assert everything() == before
+
+
 # --- The start -----------------------------------------------------------------------------------------
 
 

@@ -23,8 +23,8 @@ TO_AFFILIATE = {
 }
 
 ALWAYS = _("Always sent.")
-MAYBE_EMPTY = _("Always sent, empty where it is not known.")
-IF_KNOWN = _("Sent where it is known and makes sense.")
+MAYBE_EMPTY = _("Always sent; empty where it is not known.")
+IF_KNOWN = _("Sent where it applies.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,44 @@ def test_the_two_copies_stand_side_by_side_with_the_differences_marked(reader):
     assert "Curso de Fotografia de Rua" in page
 
 
+@pytest.mark.parametrize(
+    ("version", "name", "said"),
+    [
+        (Version.V2, "data.product.id", "Always sent."),
+        (Version.V2, "data.affiliates[].name", "Always sent; empty where it is not known."),
+        (Version.V2, "data.purchase.offer.coupon_code", "Sent where it applies."),
+        (Version.V1, "aff_name", "Always sent; empty where it is not known."),
+        (Version.V1, "coupon_code", "Sent where it applies."),
+        (Version.V1, "transaction", "Always sent."),
+    ],
+)
+def test_each_parameter_says_how_always_it_is_sent(reader, version, name, said):
+    page = reader.get(reverse("docs_tab:event", args=[version, EventType.APPROVED])).content.decode()
+    [row] = re.findall(
+        rf'<tr role="row" id="p-{re.escape(name.replace("[]", ""))}">.*?</tr>', page, re.DOTALL
+    )
+    assert f'<div class="sub">{said}</div>' in row
+
+
+@pytest.mark.parametrize(
+    ("version", "name", "mark", "said"),
+    [
+        (Version.V2, "data.purchase.transaction", "✓", "yes"),
+        (Version.V2, "data.producer.document", "–", "no"),
+        (Version.V2, "data.buyer.email", "✓", "where buyers are shared"),
+        (Version.V2, "data.commissions[].value", "✓", "own value"),
+        (Version.V1, "cms_vendor", "–", "no"),
+        (Version.V1, "hottok", "✓", "own value"),
+    ],
+)
+def test_each_parameter_says_with_a_word_whether_the_affiliate_gets_it(reader, version, name, mark, said):
+    page = reader.get(reverse("docs_tab:event", args=[version, EventType.APPROVED])).content.decode()
+    [row] = re.findall(
+        rf'<tr role="row" id="p-{re.escape(name.replace("[]", ""))}">.*?</tr>', page, re.DOTALL
+    )
+    assert f'<b aria-hidden="true">{mark}</b> {said}</span>' in row
+
+
 def test_the_filter_works_without_script(reader):
     place = reverse("docs_tab:event", args=[Version.V2, EventType.APPROVED])
     answer = reader.get(place, {"q": "PIX code"})

@@ -22,7 +22,7 @@ from deliveries import engine
 from deliveries.models import Delivery, DeliveryAttempt, EndpointHealth, Event
 from deliveries.models import State as DeliveryState
 from sales.models import AbandonedCart, Plan, Product, Seller, Subscription, Transaction
-from sales.statuses import LegalNature, PaymentType, SaleStatus, SubscriptionStatus
+from sales.statuses import LegalNature, PaymentType, RecurrencyPeriod, SaleStatus, SubscriptionStatus
 
 PASSWORD = "demo-webhookhub"  # noqa: S105  printed by the command; it refuses to run where DEBUG is off
 PRODUCER, AFFILIATE, STAFF = "ana@example.com", "bruno@example.com", "staff@example.com"
@@ -64,7 +64,9 @@ def make(receiver: str, sales: int = 48) -> int:
         ana, bruno = _sellers()
         products = _products(ana)
         _configurations(ana, bruno, products, receiver)
+        _plans(products)
         made = list(_sales(products, bruno, sales, chance))
+        _change_subscriptions()
     # Until somebody presses another button there, the programmer of this address has forgotten something.
     requests.post(f"{receiver}/answer", data={"path": "/invoices", "answer": "419"}, timeout=5)
     tries = engine.drain()
@@ -115,6 +117,32 @@ def _products(owner: Seller) -> list[tuple[Product, Decimal]]:
         )
         for code, name, price, shares in names
     ]
+
+
+def _plans(products: list[tuple[Product, Decimal]]) -> None:
+    club = next(product for product, _ in products if product.code == 4100004)
+    for code, name, price, period, offer in (
+        (700001, "Plano Mensal", "49.90", RecurrencyPeriod.MONTHLY, "pl7mens1"),
+        (700002, "Plano Anual", "479.00", RecurrencyPeriod.YEARLY, "pl7anual"),
+    ):
+        Plan.objects.create(
+            code=code,
+            product=club,
+            name=name,
+            price=Decimal(price),
+            recurrency_period=period,
+            offer_code=offer,
+        )
+
+
+def _change_subscriptions() -> None:
+    """One takes another plan, one is cancelled: events that no sale brings about."""
+    first, *others = Subscription.objects.select_related("product__owner", "plan").order_by("pk")
+    first.plan = Plan.objects.get(code=700002)
+    first.save()
+    for subscription in others[:1]:
+        subscription.status = SubscriptionStatus.CANCELLED_BY_CUSTOMER
+        subscription.save()
 
 
 def _configurations(
@@ -255,6 +283,8 @@ def _age(chance: random.Random) -> None:
         _set_back(Event.objects.filter(sale=sale), back)
     for cart in AbandonedCart.objects.all():
         _set_back(Event.objects.filter(cart=cart), timedelta(hours=chance.uniform(1, 60)))
+    for subscription in Subscription.objects.all():
+        _set_back(Event.objects.filter(subscription=subscription), timedelta(hours=chance.uniform(1, 30)))
     for health in EndpointHealth.objects.all():
         _set_health_back(health)
 

@@ -36,7 +36,10 @@ function problem(array $tokens, string $secret, string $id, string $body): strin
 {
     $token = $_SERVER['HTTP_X_HOTMART_HOTTOK'] ?? '';
     $known = array_filter($tokens, fn (string $one): bool => $one !== '' && hash_equals($one, $token));
-    if (!$known || $secret === '') {
+    if ($secret === '') {
+        return 'This receiver has no WEBHOOK_SECRET.';
+    }
+    if (!$known) {
         return 'The token is wrong.';
     }
     $timestamp = $_SERVER['HTTP_WEBHOOK_TIMESTAMP'] ?? '';
@@ -102,14 +105,16 @@ function answer(int $status, string $text): void
     flush();
 }
 
-/** Work on all that is kept and not finished, one program at a time. */
+/** Work on all that is kept and not finished, but for what another request is working on right now. */
 function finish(string $inbox): void
 {
-    $lock = fopen("$inbox/lock", 'c');
-    flock($lock, LOCK_EX);
     $waiting = array_filter(glob("$inbox/*.post"), fn (string $path): bool => !file_exists("$path.done"));
     usort($waiting, fn (string $a, string $b): int => filemtime($a) <=> filemtime($b));
     foreach ($waiting as $path) {
+        $lock = fopen($path, 'r'); // given back when it is closed, also by a program that dies
+        if (!flock($lock, LOCK_EX | LOCK_NB) || file_exists("$path.done")) {
+            continue;
+        }
         try {
             work(read((string) file_get_contents($path)));
             touch("$path.done");

@@ -226,8 +226,9 @@ class _Drain:
         try:
             body = posting.body_of(delivery)
             delivery.body = body.decode()
-            post.headers, sent = post.keys.seal(delivery, body, int(time.time()))
-            post.outcome = self.transport.post(delivery.config_id, post.url, post.headers, sent)
+            sealed = post.keys.seal(delivery, body, int(time.time()))
+            post.headers = sealed.headers
+            post.outcome = posting.send(self.transport, delivery.config_id, post.url, sealed)
         except Exception as error:  # this one payload cannot be made: the others go
             logger.exception("%s cannot be posted.", delivery)
             post.outcome = ours(error, timezone.now())

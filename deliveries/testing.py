@@ -188,7 +188,7 @@ def _posted(post: SamplePost) -> Result:
     try:
         sealed = posting.Keys.of([delivery]).seal(delivery, posting.body_of(delivery), int(time.time()))
         headers = sealed.headers
-        outcome = engine.transport().post(config.pk, config.url, headers, sealed.body)
+        outcome = posting.send(engine.transport(), config.pk, config.url, sealed)
     except Exception as error:  # a key that cannot be read
         logger.exception("Test %s cannot be posted.", post.pk)
         outcome = ours(error, timezone.now())

@@ -22,7 +22,7 @@ from deliveries import engine, posting, showing, tasks
 from deliveries.contract import TOKEN_PLACEHOLDER
 from deliveries.models import Delivery, State
 from tests import factories
-from tests.receiver import Post
+from tests.receiver import Answer, Post
 
 pytestmark = pytest.mark.django_db
 
@@ -325,6 +325,28 @@ def test_the_command_has_the_token_as_a_variable_in_header_and_body_and_its_sign
     sent, again = receiver.posts
     assert again.body == sent.body
     SvixWebhook(config.secret).verify(again.body, again.headers)
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "2.0.0"])
+def test_the_history_shows_the_token_of_the_body_masked(receiver, config, token, product, version):
+    type(config).objects.filter(pk=config.pk).update(token_in_body=True, version=version)
+    factories.make_sale(product)
+    engine.drain()
+    shown = showing.payload(Delivery.objects.get())
+    for text in (shown.text, shown.html):
+        assert "hottok" in text
+        assert "••••" in text
+        assert TOKEN_PLACEHOLDER.decode() not in text
+        assert token.value not in text
+
+
+def test_a_receiver_that_answers_with_the_token_does_not_get_it_into_the_history(receiver, token, sell):
+    receiver.answers(Answer(200, f"You sent {token.value}".encode(), {"X-Echo": token.value}))
+    delivery = sell()
+    engine.drain()
+    attempt = delivery.attempts.get()
+    assert bytes(attempt.response_body).decode() == "You sent ••••"
+    assert dict(attempt.response_headers)["X-Echo"] == "••••"
 
 
 def test_no_page_no_log_and_no_stored_row_holds_a_secret_or_a_token(

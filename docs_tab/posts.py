@@ -1,11 +1,11 @@
 """The samples as they are posted: rendered by the contract, never written down."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
-from itertools import zip_longest
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -107,8 +107,21 @@ def compared(version: str, event_type: str) -> list[Line]:
     return [
         Line(one, other, kind != "equal")
         for kind, a, b, c, d in matcher.get_opcodes()
-        for one, other in zip_longest(left[a:b], right[c:d])
+        for one, other in _paired(left[a:b], right[c:d])
     ]
+
+
+def _paired(left: list[str], right: list[str]) -> Iterator[tuple[str | None, str | None]]:
+    """Lines of one key beside each other, whatever their values."""
+    matcher = SequenceMatcher(
+        None, *([re.split(r": | = ", line)[0] for line in lines] for lines in (left, right)), False
+    )
+    for kind, a, b, c, d in matcher.get_opcodes():
+        if kind == "equal":
+            yield from zip(left[a:b], right[c:d], strict=True)
+        else:
+            yield from ((line, None) for line in left[a:b])
+            yield from ((None, line) for line in right[c:d])
 
 
 def headers(version: str) -> list[tuple[str, str]]:

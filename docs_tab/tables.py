@@ -1,12 +1,15 @@
 """The table of an event's parameters as the page shows it, with examples from the samples."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from django.utils.functional import Promise
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 
 from deliveries.contract import parameters, samples
@@ -41,6 +44,11 @@ class Row:
     def anchor(self) -> str:
         """The id of the row, for links to it."""
         return "p-" + self.name.replace("[]", "")
+
+    @property
+    def name_that_breaks(self) -> SafeString:
+        """The name with places where a line may end, since it has no blanks."""
+        return mark_safe(re.sub(r"([._])", r"\1<wbr>", escape(self.name)))  # noqa: S308  escaped right here
 
     @property
     def to_affiliate(self) -> Promise:

@@ -12,7 +12,8 @@ _RUN = os.environ.setdefault(
 )  # workers and clusters of a run share it
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 _DIR = Path(tempfile.gettempdir()) / f"webhookhub-tests-{_RUN}"
-_DIR.mkdir(exist_ok=True)
+_STATIC = _DIR / "static"  # apart from the cache, whose files come and go while these are listed
+_STATIC.mkdir(parents=True, exist_ok=True)
 
 os.environ |= {
     "DEBUG": "False",
@@ -27,7 +28,7 @@ os.environ |= {
     "CLUSTER_NAME": f"test-{_RUN}-{_WORKER}",
     "CACHE_DIR": str(_DIR / f"cache-{_WORKER}"),
     "SQLITE_SYNCHRONOUS": "OFF",
-    "STATIC_ROOT": str(_DIR),
+    "STATIC_ROOT": str(_STATIC),
 }
 os.environ.setdefault("DATABASE_URL", f"sqlite:///{_DIR / 'db.sqlite3'}")
 os.environ.setdefault("BROKER_URL", "orm")

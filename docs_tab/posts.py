@@ -15,7 +15,8 @@ from deliveries import contract, posting, showing
 from deliveries.contract import samples
 from deliveries.models import Audience
 
-TOKEN = "your-token"  # noqa: S105  what stands for it in a sample
+# What stands for the tokens in the samples.
+TOKENS = {Audience.PRODUCER: "token-of-the-producer", Audience.AFFILIATE: "token-of-the-affiliate"}
 WEBHOOK_ID = "msg_5d357ffe4423460d9b0eda407f5e8e61"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105  of the examples, and of nobody
 
@@ -69,6 +70,7 @@ def copy_for(
 
     `token_in_body`: as where the configuration asks for the token in the body of 2.0.0.
     """
+    token = TOKENS[Audience(audience)]
     rendered = contract.render(
         version,
         samples.event_id(event_type),
@@ -76,9 +78,9 @@ def copy_for(
         samples.OCCURRED_AT,
         samples.sample(event_type) if facts is None else facts,
         audience,
-        TOKEN if token_in_body else None,
+        token if token_in_body else None,
     )
-    return Copy(audience, posting.with_token(rendered.body, TOKEN), rendered.content_type)
+    return Copy(audience, posting.with_token(rendered.body, token), rendered.content_type)
 
 
 def copies(version: str, event_type: str) -> list[Copy]:
@@ -131,7 +133,7 @@ def headers(version: str) -> list[tuple[str, str]]:
     made = posting.headers_for(
         WEBHOOK_ID,
         copy.body,
-        token=TOKEN,
+        token=TOKENS[Audience.PRODUCER],
         secrets=[SECRET],
         timestamp=timestamp,
         content_type=copy.content_type,

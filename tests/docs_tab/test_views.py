@@ -115,6 +115,7 @@ def test_lines_of_one_key_stand_beside_each_other(reader):
     both = [re.findall(r"<code>(.*?)</code>", row) for row in rows]
     assert ["email = joao.nunes@example.com", "email = "] in both
     assert ["phone_checkout_number = 900000002", "phone_checkout_number = "] in both
+    assert ["hottok = token-of-the-producer", "hottok = token-of-the-affiliate"] in both
     assert ["receiver_type = SELLER", "receiver_type = AFFILIATE"] in both
     assert ["cms_vendor = 72.65", ""] in both
 

@@ -16,7 +16,7 @@ from sales.views import seller_required
 from . import addresses
 from .forms import PRESETS, ConfigForm
 from .key_views import remember_added
-from .models import State, Token, WebhookConfig
+from .models import SECRETS, State, Token, WebhookConfig
 
 PAGE = 100  # rows
 
@@ -24,8 +24,8 @@ PAGE = 100  # rows
 @require_safe
 @seller_required
 def list_all(request: HttpRequest) -> HttpResponse:
-    configs = WebhookConfig.objects.visible_to(request.user).select_related("product").in_order()
-    page = Paginator(configs, PAGE).get_page(request.GET.get("page"))
+    configs = WebhookConfig.objects.visible_to(request.user).select_related("product").defer(*SECRETS)
+    page = Paginator(configs.in_order(), PAGE).get_page(request.GET.get("page"))
     return render(request, "configurations/list.html", {"page": page, "configs": list(page)})
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import playwright
 import pytest
 import requests
 
@@ -48,9 +49,11 @@ TOKEN = "a-token-of-the-test"
 
 def command(program: Program) -> list[str]:
     found = shutil.which(COMMANDS[program.language][0])
+    if not found and program.language == "javascript":
+        found = str(
+            Path(playwright.__file__).parent / "driver" / "node"
+        )  # what the browser tests bring along
     if not found:
-        if os.environ.get("CI") and program.language == "javascript":
-            pytest.fail("There is no node: in CI the receiver for it must be tried.")
         pytest.skip(f"There is no {program.label} on this machine.")
     return [found, *COMMANDS[program.language][1:]]
 

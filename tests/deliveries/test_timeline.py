@@ -366,7 +366,7 @@ def test_what_was_not_sent_is_sent_once_however_often_it_is_pressed(
     assert sale.code.encode() in post.body
     assert Event.objects.get().mismatches == {str(config.pk): Mismatch.EVENT.value}
     said = page(client, sale, product.owner)
-    assert "sent later, on its owner" in said
+    assert "It was sent later, on request." in said
     assert "does not ask for this event" in said
 
 

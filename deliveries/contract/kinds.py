@@ -1,6 +1,6 @@
 """What a parameter of a post is: its name, type and format, where its value is from, and who gets it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from operator import attrgetter
@@ -75,7 +75,7 @@ class Parameter:
     description: Promise
     fact: str | Reader | None  # where the snapshot has it, such as "product.owner.name"; or what makes it
     affiliate: ForAffiliate = YES
-    events: Collection[EventType] = PURCHASE
+    events: frozenset[EventType] = PURCHASE
     when: Reader | None = None  # sent only where this holds
     may_be_empty: bool = False  # sent as "" where it is lacking, or hidden from the affiliate
     longest: int | None = None  # in characters, where no field of the models says it
@@ -99,7 +99,8 @@ class Parameter:
         if self.longest or self.kind is not Kind.STRING:
             return self.longest
         fact = self.like or self.fact
-        return sizes.of(fact) if isinstance(fact, str) else None
+        root = "AbandonedCart" if self.events <= CART else "Transaction"
+        return sizes.of(fact, root) if isinstance(fact, str) else None
 
     @property
     def presence(self) -> Promise:

@@ -130,6 +130,17 @@ def test_the_posts_of_random_sales_are_true_to_their_schemas(data):
     validator(version, event_type, audience).validate(body)
 
 
+@pytest.mark.parametrize("version", Version.values)
+def test_a_carts_phone_may_be_as_long_as_its_field(version):
+    facts = replace(samples.sample(EventType.CART_ABANDONED), buyer_phone="9" * 28)
+    check = validator(version, EventType.CART_ABANDONED, Audience.PRODUCER)
+    check.validate(posts.copy_for(version, EventType.CART_ABANDONED, Audience.PRODUCER, facts).parsed())
+    longer = replace(facts, buyer_phone="9" * 29)
+    assert not check.is_valid(
+        posts.copy_for(version, EventType.CART_ABANDONED, Audience.PRODUCER, longer).parsed()
+    )
+
+
 @pytest.mark.parametrize(("version", "event_type", "audience"), POSTED)
 def test_every_parameter_of_the_producers_table_is_in_the_schema(version, event_type, audience):
     def names(schema: Any, path: str = "") -> set[str]:

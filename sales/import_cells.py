@@ -15,6 +15,8 @@ from django.db import models
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 
+from .validators import digits
+
 _PLAIN = re.compile(r"-?\d+(?:[.,]\d{1,2})?\Z")
 _GROUPED = re.compile(r"-?\d{1,3}(?:(?:\.\d{3})+,|(?:,\d{3})+\.)\d{1,2}\Z")  # 1.234,56 and 1,234.56
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -181,9 +183,9 @@ class Column:
         parse = next((parser for kind, parser in parsers if isinstance(model_field, kind)), _text)
         if model_field.choices:
             parse = _choice(model_field)
-        elif attribute.startswith("buyer_phone"):
+        elif digits in model_field.validators:
             parse = _digits
-        elif attribute.endswith("_iso") or attribute.endswith("currency"):
+        elif attribute.endswith(("_iso", "currency")):
             parse = _upper
         return cls(attribute, model_field, parse)
 

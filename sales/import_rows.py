@@ -16,9 +16,9 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from .import_cells import NOT_GIVEN, Column, load_json
-from .models import AbandonedCart, Product, Seller, Subscription, Transaction
+from .models import AbandonedCart, Plan, Product, Seller, Subscription, Transaction
 
-SALE, CART = "sale", "cart"
+SALE, CART, SUBSCRIPTION = "sale", "cart", "subscription"
 FORMATS = {"csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl"}  # ending of the file: format
 
 
@@ -39,26 +39,28 @@ class Row:
 
     line: int
     kind: str
-    code: Any  # a str for a sale, a UUID for a cart
-    own: dict[str, Any] = field(default_factory=dict)  # of the sale or the cart
+    code: Any  # a str for a sale, a UUID for a cart, the subscriber's code for a subscription
+    own: dict[str, Any] = field(default_factory=dict)  # of the sale, the cart or the subscription
     product: dict[str, Any] = field(default_factory=dict)
     producer: dict[str, Any] = field(default_factory=dict)
     affiliate: dict[str, Any] = field(default_factory=dict)
     subscription: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
 
 
-def _plain_fields(model: type[models.Model]) -> list[str]:
-    return [
-        f.name
+def _plain_fields(model: type[models.Model]) -> dict[str, str]:
+    return {
+        f.name: f.name
         for f in model._meta.concrete_fields
         if not f.is_relation and not f.primary_key and not getattr(f, "auto_now", False)
-    ]
+    }
 
 
 _SELLER = ("code", "name", "email", "legal_nature", "document")
 _PRODUCT = (
-    "code", "ucode", "name", "support_email", "has_co_production", "is_physical", "shares_buyers",
+    "code", "ucode", "name", "support_email", "has_co_production", "is_physical", "category", "content", "shares_buyers",
 )  # fmt: skip
+_PLAN = ("code", "name", "recurrency_period", "price", "currency", "offer_code", "max_charge_cycles")
 # attribute of Row: its model, {name of the column: attribute of the model}
 _RELATED: dict[str, tuple[type[models.Model], dict[str, str]]] = {
     "product": (Product, {f"product_{name}": name for name in _PRODUCT}),
@@ -68,18 +70,46 @@ _RELATED: dict[str, tuple[type[models.Model], dict[str, str]]] = {
         Subscription,
         {
             "subscriber_code": "subscriber_code",
-            "plan_code": "plan_code",
-            "plan_name": "plan_name",
             "subscription_status": "status",
             "next_charge_at": "next_charge_at",
         },
     ),
+    "plan": (Plan, {f"plan_{name}": name for name in _PLAN}),
 }
 _MAY_BE_NOBODY = ("affiliate_code", "subscriber_code")  # empty: the sale has none
-_OWN = {SALE: (Transaction, _plain_fields(Transaction)), CART: (AbandonedCart, _plain_fields(AbandonedCart))}
+# kind: its model, {name of the column: attribute of the model}, what else its rows may name
+_KINDS: dict[str, tuple[type[models.Model], dict[str, str], tuple[str, ...]]] = {
+    SALE: (Transaction, _plain_fields(Transaction), tuple(_RELATED)),
+    CART: (AbandonedCart, _plain_fields(AbandonedCart), ("product", "producer", "affiliate")),
+    SUBSCRIPTION: (
+        Subscription,
+        {
+            "code": "subscriber_code",
+            "subscription_code": "code",
+            "subscription_status": "status",
+            "cancelled_at": "cancelled_at",
+            "buyer_name": "name",
+            "buyer_email": "email",
+            "buyer_phone_code": "phone_code",
+            "buyer_phone": "phone",
+            "buyer_cell_code": "cell_code",
+            "buyer_cell": "cell",
+            "next_charge_at": "next_charge_at",
+            "charge_day": "charge_day",
+            "recurrence_value": "recurrence_value",
+            "recurrence_number": "last_recurrence_number",
+        },
+        ("product", "producer", "plan"),
+    ),
+}
 COLUMNS = tuple(
     dict.fromkeys(
-        ["kind", *_OWN[SALE][1], *_OWN[CART][1], *(name for _m, names in _RELATED.values() for name in names)]
+        [
+            "kind",
+            "code",
+            *(name for _model, names, _parts in _KINDS.values() for name in names),
+            *(name for _model, names in _RELATED.values() for name in names),
+        ]
     )
 )
 
@@ -103,30 +133,28 @@ class Cleaner:
     """Reads the cells of rows; built once for a file. `zone` is that of times without one; None refuses them."""
 
     def __init__(self, zone: ZoneInfo | None = None) -> None:
-        related = {
-            name: (part, Column.of(model, attribute, zone))
-            for part, (model, names) in _RELATED.items()
-            for name, attribute in names.items()
-        }
-        self._columns: dict[str, dict[str, tuple[str, Column]]] = {
-            kind: {name: ("own", Column.of(model, name, zone)) for name in names} | related
-            for kind, (model, names) in _OWN.items()
-        }
-        for name in _RELATED["subscription"][1]:
-            del self._columns[CART][name]
+        def of(part: str, model: type[models.Model], names: dict[str, str]) -> dict[str, tuple[str, Column]]:
+            return {name: (part, Column.of(model, names[name], zone)) for name in names}
+
+        self._columns: dict[str, dict[str, tuple[str, Column]]] = {}
+        for kind, (own, names, parts) in _KINDS.items():
+            self._columns[kind] = {}
+            for part in parts:
+                self._columns[kind] |= of(part, *_RELATED[part])
+            self._columns[kind] |= of("own", own, names)
 
     def clean(self, line: int, raw: dict[str, Any]) -> Row:
         """Raises BadRow with all that is wrong with the line."""
         raw = dict(raw)
         kind = str(raw.pop("kind", None) or SALE).strip().lower()
         if kind not in self._columns:
-            raise BadRow(_("kind: “%(kind)s” is none: write sale or cart.") % {"kind": kind})
+            raise BadRow(_("kind: “%(kind)s” is none: write sale, cart or subscription.") % {"kind": kind})
         row, problems = Row(line, kind, None), []
         columns = self._columns[kind]
         for name, cell in raw.items():
             if name not in columns:
                 if cell not in (None, ""):
-                    problems.append(f"{name}: {_('A cart has no such fact.')}")
+                    problems.append(f"{name}: {_no_such_fact(kind)}")
                 continue
             part, column = columns[name]
             if name in _MAY_BE_NOBODY and cell in (None, ""):
@@ -139,12 +167,21 @@ class Cleaner:
                 continue
             if value is not NOT_GIVEN:
                 getattr(row, part)[column.attribute] = value
-        row.code = row.own.get("code")
+        row.code = row.own.get(_KINDS[kind][1]["code"])
         if row.code is None and not any(problem.startswith("code:") for problem in problems):
             problems.append(f"code: {_('Every row needs one.')}")
         if problems:
             raise BadRow(" ".join(problems))
         return row
+
+
+def _no_such_fact(kind: str) -> str:
+    words = {
+        SALE: _("A sale has no such fact."),
+        CART: _("A cart has no such fact."),
+        SUBSCRIPTION: _("A subscription has no such fact."),
+    }
+    return words[kind]
 
 
 # --- Files --------------------------------------------------------------------------------------------

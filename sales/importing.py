@@ -1,4 +1,4 @@
-"""Import of transactions and carts: whole batches, each in one database transaction.
+"""Import of transactions, carts and subscriptions: whole batches, each in one database transaction.
 
 A bad row is reported and left out; all others are written. Rows take effect in the order of the file, and a
 file that was imported, wholly or in part, can be imported again: what is there already stays as it is.
@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfo
 from django.db import DataError, IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from .import_parties import Parties, Related
-from .import_rows import CART, SALE, BadRow, Cleaner, Line, Row, lines
+from .import_parties import Parties, Related, Standing
+from .import_rows import CART, SALE, SUBSCRIPTION, BadRow, Cleaner, Line, Row, lines
 from .models import AbandonedCart, Transaction, record_abandoned_carts, record_status_changes
+from .subscriptions import Subscription, record_subscription_changes
 
 BATCH = 500  # rows in one database transaction
 
@@ -64,7 +65,8 @@ def survey(file: BinaryIO, format_: str) -> Survey:
     for line in lines(file, format_):
         last_line = line.number
         code = str(line.values.get("code") or "").strip()
-        here = (line.number, str(line.values.get("status") or "").strip().upper())
+        status = line.values.get("status") or line.values.get("subscription_status") or ""
+        here = (line.number, str(status).strip().upper())
         if code in standing:
             repeated.setdefault(code, [standing[code]]).append(here)
         elif code:
@@ -92,10 +94,18 @@ def import_batches(
         yield importer.take(batch), found.last_line
 
 
+# {kind: {attribute: column}} of what a row needs where what it names is new
+_NEEDED = {
+    SALE: {name: name for name in ("status", "ordered_at", "price", "buyer_name", "buyer_email")},
+    CART: {name: name for name in ("abandoned_at", "buyer_name", "buyer_email")},
+    SUBSCRIPTION: {"name": "buyer_name", "email": "buyer_email"},
+}
+
+
 class _Importer:
     def __init__(self, survey: Survey, cleaner: Cleaner, *, notify: bool, dry_run: bool) -> None:
         self.survey, self.cleaner, self.notify, self.dry_run = survey, cleaner, notify, dry_run
-        self.parties = Parties()
+        self.parties = Parties(notify, dry_run)
         # {repeated code: the line from which on its rows are new}
         self.resume_at: dict[str, int] = {}
         # In a dry run, where the database does not tell: {repeated code: the sale as it would stand}.
@@ -125,7 +135,7 @@ class _Importer:
                 for round_ in _rounds(rows):
                     result = result.plus(self._write_round(round_))
         except (IntegrityError, DataError) as error:
-            self.parties = Parties()  # what it holds may have been rolled back
+            self.parties = Parties(self.notify, self.dry_run)  # what it holds may have been rolled back
             if len(rows) == 1:
                 return Result(
                     bad=[(rows[0].line, _("The database refuses it: %(error)s") % {"error": error})]
@@ -146,14 +156,16 @@ class _Importer:
                 related.append((row, self.parties.resolve(row, standing.get(row.code))))
             except BadRow as bad:
                 result.bad.append((row.line, str(bad)))
-        result.sellers, result.products = self.parties.save_new(dry_run=self.dry_run)
+        result.sellers, result.products = self.parties.save_new()
         sales = [pair for pair in related if pair[0].kind == SALE]
         carts = [pair for pair in related if pair[0].kind == CART]
+        subscriptions = [pair for pair in related if pair[0].kind == SUBSCRIPTION]
+        result = result.plus(self._write_subscriptions(subscriptions, standing))
         result = result.plus(self._write_sales(sales, standing))
         return result.plus(self._write_carts(carts, standing))
 
     def _standing(self, rows: list[Row]) -> dict[Any, Any]:
-        """The sales and carts of these codes that are there already."""
+        """The sales, carts and subscriptions of these codes that are there already."""
         codes = [row.code for row in rows if row.kind == SALE]
         standing = {
             sale.code: sale for sale in Transaction.objects.select_for_update().filter(code__in=codes)
@@ -161,21 +173,26 @@ class _Importer:
         standing |= {code: self.imagined[code] for code in codes if code in self.imagined}
         if carts := [row.code for row in rows if row.kind == CART]:
             standing |= {cart.code: cart for cart in AbandonedCart.objects.filter(code__in=carts)}
+        for row in rows:
+            if row.kind == SUBSCRIPTION and row.code in self.parties.subscriptions:
+                standing[row.code] = self.parties.subscriptions[row.code]
         return standing
 
     @staticmethod
-    def _refuse_incomplete(row: Row, standing: Transaction | AbandonedCart | None) -> None:
+    def _refuse_incomplete(row: Row, standing: Standing) -> None:
+        if row.kind == SUBSCRIPTION and "status" not in row.own:
+            raise BadRow(_("A subscription's row needs: subscription_status."))
         if standing is not None:
             return
-        needed = {"buyer_name", "buyer_email"}
-        needed |= {"status", "ordered_at", "price"} if row.kind == SALE else {"abandoned_at"}
-        missing = sorted(name for name in needed if name not in row.own)
+        missing = sorted(column for name, column in _NEEDED[row.kind].items() if name not in row.own)
         if "code" not in row.product:
             missing.append("product_code")
+        if row.kind == SUBSCRIPTION and "code" not in row.plan:
+            missing.append("plan_code")
         if missing:
             raise BadRow(_("It is new here, so it needs: %(columns)s.") % {"columns": ", ".join(missing)})
 
-    def _is_past(self, row: Row, standing: Transaction | None) -> bool:
+    def _is_past(self, row: Row, standing: Transaction | Subscription | None) -> bool:
         """Whether the row was imported before and a later row of its code too, so that it must not come again.
 
         Of a code with several rows, all up to the last one with the status that the sale has now are past.
@@ -211,6 +228,49 @@ class _Importer:
                 unchanged=len(recorded.unchanged),
             )
         )
+
+    def _write_subscriptions(
+        self, pairs: list[tuple[Row, Related]], standing: dict[str, Subscription]
+    ) -> Result:
+        result, subscriptions = Result(), []
+        for row, related in pairs:
+            there = standing.get(row.code)
+            if self._is_past(row, there):
+                result.unchanged += 1
+                continue
+            subscription = _with_facts(copy(there) if there else Subscription(), row, related)
+            if subscription.plan.product != subscription.product:
+                result.bad.append((row.line, _("Plan and subscription are of different products.")))
+                continue
+            subscriptions.append(subscription)
+        if self.dry_run:
+            return result.plus(self._foresee_subscriptions(subscriptions, standing))
+        recorded = record_subscription_changes(subscriptions, notify=self.notify)
+        self.parties.subscriptions |= {one.subscriber_code: one for one in subscriptions}
+        return result.plus(
+            Result(
+                created=len(recorded.created),
+                changed=len(recorded.changed),
+                updated=len(recorded.updated),
+                unchanged=len(recorded.unchanged),
+            )
+        )
+
+    def _foresee_subscriptions(
+        self, subscriptions: list[Subscription], standing: dict[str, Subscription]
+    ) -> Result:
+        """What record_subscription_changes() would do."""
+        result = Result()
+        for one in subscriptions:
+            there = standing.get(one.subscriber_code)
+            one.date_cancellation(there)
+            told, differing = one.changes_since(there), there is not None and bool(one.differing_facts(there))
+            result.created += there is None
+            result.changed += there is not None and bool(told)
+            result.updated += differing and not told
+            result.unchanged += there is not None and not differing
+            self.parties.subscriptions[one.subscriber_code] = one
+        return result
 
     def _foresee(self, sales: list[Transaction], standing: dict[str, Transaction]) -> Result:
         """What record_status_changes() would do."""

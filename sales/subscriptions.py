@@ -261,6 +261,8 @@ def record_subscription_changes(
     subscriptions = list(subscriptions)
     recorded = RecordedSubscriptions()
     changes: list[SubscriptionChange] = []
+    if not subscriptions:
+        return recorded
     with transaction.atomic():
         codes = {one.subscriber_code for one in subscriptions}
         rows = {

@@ -54,7 +54,7 @@ def test_amounts_are_read_with_dot_or_comma(imports, cell, price):
         ({"affiliate_name": "Bia"}, "affiliate_code is missing."),
         ({"subscriber_code": "X"}, "The subscription X is new here, so it needs: plan_code, plan_name."),
         ({"code": ""}, "code: Every row needs one."),
-        ({"kind": "gift"}, "kind: “gift” is none: write sale or cart."),
+        ({"kind": "gift"}, "kind: “gift” is none: write sale, cart or subscription."),
         ({"buyer_mail": "x"}, "“buyer_mail” is no column; did you mean “buyer_email”?"),
     ],
 )  # fmt: skip

@@ -12,7 +12,7 @@ from deliveries import contract, engine, timeline
 from deliveries.models import Audience, Delivery, Event, State
 from deliveries.timeline import Unlisted
 from sales.models import record_status_changes
-from sales.statuses import SaleStatus
+from sales.statuses import SaleStatus, SubscriptionStatus
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -229,6 +229,38 @@ def test_a_status_with_its_event_needs_no_remark(client, product):
     said = page(client, factories.make_sale(product), product.owner)
     assert "without posting" not in said
     assert "Nothing is posted" not in said
+
+
+def test_what_happened_to_the_subscription_is_told_with_each_of_its_charges(client, product):
+    affiliate = factories.make_seller()
+    for seller in (product.owner, affiliate):
+        factories.make_config(seller)
+    subscription = factories.make_subscription(factories.make_plan(product))
+    sale = factories.make_sale(product, subscription=subscription, affiliate=affiliate)
+    subscription.status = SubscriptionStatus.CANCELLED_BY_CUSTOMER
+    subscription.save()
+    assert [(entry.event.type, entry.posted) for entry in timeline.of(sale, product.owner.user).happened] == [
+        (EventType.APPROVED, 1),
+        (EventType.SUBSCRIPTION_CANCELLATION, 1),
+    ]
+    approved, cancelled = timeline.of(sale, affiliate.user).happened
+    assert approved.posted == 1
+    assert [v.reason for v in cancelled.verdicts] == [Mismatch.AFFILIATE]
+    assert not cancelled.verdicts[0].can_send
+    said = page(client, sale, product.owner)
+    assert "without posting" not in said
+    assert "Subscription cancelled" in said
+
+
+def test_what_was_missed_of_the_subscription_can_be_sent(client, product):
+    config = factories.make_config(product.owner, events=[])
+    subscription = factories.make_subscription(factories.make_plan(product))
+    sale = factories.make_sale(product, subscription=subscription)
+    subscription.status = SubscriptionStatus.CANCELLED_BY_CUSTOMER
+    subscription.save()
+    event = Event.objects.get(type=EventType.SUBSCRIPTION_CANCELLATION)
+    assert send(client, sale, config, event).status_code == 302
+    assert config.deliveries.get().event == event
 
 
 # --- Who may ask --------------------------------------------------------------------------------------

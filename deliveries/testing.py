@@ -120,7 +120,7 @@ def start(config: WebhookConfig, type_: EventType) -> SamplePost:
     recent = SamplePost.objects.filter(owner=config.owner, created_at__gt=timezone.now() - WITHIN)
     if recent.count() >= MOST:
         raise NotPossible(
-            _("That were %(most)d tests within a minute. Wait a moment, then send the next.") % {"most": MOST}
+            _("You sent %(most)d tests within a minute. Wait a moment, then send the next.") % {"most": MOST}
         )
     audience = audience_of(config)
     post = SamplePost(

@@ -1,7 +1,9 @@
 """The pages on which a seller sends a test and sees what comes of it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -23,6 +25,7 @@ from .testing import Stage
 from .words import Explanation
 
 PAGE = 50  # tests
+LIMITS = {"deadline": round(settings.DELIVERY_DEADLINE), "minutes": testing.EXPIRES // timedelta(minutes=1)}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -93,6 +96,7 @@ def _result_context(request: HttpRequest, pk: int) -> dict[str, object]:
         "config": config,
         "stage": stage,
         "words": _words(post) if stage == Stage.DONE else None,
+        "limits": LIMITS,
         "polls": stage in (Stage.WAITING, Stage.SLOW, Stage.SENDING),
         "part_url": f"{reverse('deliveries:test_part', args=[pk])}?stage={stage}",
         "payload": showing.payload(testing.as_delivery(post)),

@@ -157,7 +157,7 @@ def test_one_whose_posts_fail_says_so_with_what_to_do(client, producer):
     answer = client.get(LIST)
     words = text(answer)
     assert "Failing" in words
-    assert "29 failed since" in words
+    assert "29 failed tries since" in words
     assert "your programmer" in words
     assert f"{reverse('deliveries:history')}?config={config.pk}" in answer.content.decode()
 

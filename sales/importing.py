@@ -19,6 +19,7 @@ from .import_rows import CART, SALE, SUBSCRIPTION, BadRow, Cleaner, Line, Row, l
 from .models import AbandonedCart, Transaction, record_abandoned_carts, record_status_changes
 from .subscriptions import Subscription, record_subscription_changes
 
+Marks = tuple[str, ...]
 BATCH = 500  # rows in one database transaction
 
 
@@ -51,8 +52,8 @@ class Survey:
     """What a first look at the whole file found."""
 
     last_line: int
-    # {code of a transaction that stands in several rows: [(line, status), …]}, in the order of the file
-    repeated: dict[str, list[tuple[int, str]]]
+    # {code that stands in several rows: [(line, its marks after that line), …]}, in the order of the file
+    repeated: dict[str, list[tuple[int, Marks]]]
 
 
 def survey(file: BinaryIO, format_: str) -> Survey:
@@ -61,17 +62,33 @@ def survey(file: BinaryIO, format_: str) -> Survey:
     It remembers every code, about 150 bytes each. Raises Unusable.
     """
     last_line, standing = 0, {}
-    repeated: dict[str, list[tuple[int, str]]] = {}
+    repeated: dict[str, list[tuple[int, Marks]]] = {}
     for line in lines(file, format_):
         last_line = line.number
         code = str(line.values.get("code") or "").strip()
-        status = line.values.get("status") or line.values.get("subscription_status") or ""
-        here = (line.number, str(status).strip().upper())
+        here = (line.number, _mark(line, standing.get(code, (0, ()))[1]))
         if code in standing:
             repeated.setdefault(code, [standing[code]]).append(here)
         elif code:
             standing[code] = here
     return Survey(last_line, repeated)
+
+
+def _mark(line: Line, before: Marks) -> Marks:
+    """The facts whose changes are told; one that the row does not give is as `before`, or empty: not known."""
+    names = ("subscription_status", "plan_code", "charge_day")
+    if str(line.values.get("kind") or SALE).strip().lower() != SUBSCRIPTION:
+        names, before = ("status",), ("",)
+    given = [str(line.values.get(name) or "").strip().upper() for name in names]
+    return tuple(new or old for new, old in zip(given, before or [""] * len(names), strict=False))
+
+
+def _stands(marks: Marks, standing: Transaction | Subscription | None) -> bool:
+    """Whether the row that is there is as the file says."""
+    if isinstance(standing, Subscription):
+        there = (standing.status, standing.plan.code, standing.charge_day)
+        return all(not mark or mark == str(fact) for mark, fact in zip(marks, there, strict=False))
+    return standing is not None and marks[0] == standing.status
 
 
 def import_batches(
@@ -200,8 +217,7 @@ class _Importer:
         if row.code not in self.survey.repeated:
             return False
         if row.code not in self.resume_at:
-            status = standing.status if standing else None
-            there = [line for line, status_ in self.survey.repeated[row.code] if status_ == status]
+            there = [line for line, marks in self.survey.repeated[row.code] if _stands(marks, standing)]
             self.resume_at[row.code] = max(there, default=0)
         return row.line < self.resume_at[row.code]
 

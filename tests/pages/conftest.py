@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+# The pages look for news every 5 s, which is as long as an assertion waits by default.
+expect.set_options(timeout=15_000)
 
 # Playwright's loop runs in this thread; Django would take the tests' own queries for ones from async code.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"

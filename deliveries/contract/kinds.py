@@ -102,13 +102,6 @@ class Parameter:
         root = "AbandonedCart" if self.events <= CART else "Transaction"
         return sizes.of(fact, root) if isinstance(fact, str) else None
 
-    @property
-    def presence(self) -> Promise:
-        """When it is sent, as a sentence."""
-        if self.may_be_empty:
-            return _("Always; empty where the sale lacks it.")
-        return _("Where the sale has it; else the key is missing.")
-
     def reader(self) -> Reader:
         """What takes the value out of a snapshot, or of an entry of the list; None where it has none."""
         read = along(self.fact) if isinstance(self.fact, str) else self.fact

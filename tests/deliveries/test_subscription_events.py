@@ -20,6 +20,7 @@ from deliveries.contract import samples as invented
 from deliveries.models import Delivery, Event
 from sales.subscriptions import Subscription, record_subscription_changes
 from tests import factories
+from tests.admin_forms import filled_in
 from tests.deliveries.samples import FOLDER
 
 CANCELLATION = EventType.SUBSCRIPTION_CANCELLATION
@@ -191,16 +192,7 @@ def test_staff_change_it_in_the_admin_and_it_arrives(client, receiver, producer,
     factories.make_config(producer, url=receiver.url)
     client.force_login(factories.make_staff())
     url = reverse("admin:sales_subscription_change", args=[subscription.pk])
-    form = client.get(url).context["adminform"].form
-    values = {}
-    for bound in form:
-        value = bound.value()
-        parts = bound.field.widget.decompress(value) if hasattr(bound.field.widget, "decompress") else None
-        for prefix in ("", "initial-"):
-            for n, part in enumerate(parts or [value]):
-                name = f"{prefix}{bound.html_name}" + (f"_{n}" if parts else "")
-                values[name] = "" if part is None else part
-    values |= {"status": "CANCELLED_BY_SELLER", "plan": yearly.pk, "charge_day": 20}
+    values = filled_in(client, url, status="CANCELLED_BY_SELLER", plan=yearly.pk, charge_day=20)
     answer = client.post(url, values)
     assert answer.status_code == 302, answer.context["adminform"].form.errors
     engine.drain()

@@ -1,5 +1,3 @@
-from html.parser import HTMLParser
-
 import pytest
 from allauth.account.models import EmailAddress
 from django.urls import reverse
@@ -8,6 +6,7 @@ from deliveries.models import Event
 from sales.models import AbandonedCart, Seller, Transaction
 from sales.statuses import SaleStatus
 from tests import factories
+from tests.admin_forms import filled_in
 
 pytestmark = pytest.mark.django_db
 
@@ -16,37 +15,6 @@ pytestmark = pytest.mark.django_db
 def staff(client):
     client.force_login(factories.make_staff())
     return client
-
-
-class Fields(HTMLParser):
-    """What a browser would send of a page's forms."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.data, self.inside = {}, None
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
-        if tag == "input" and (given.get("type") not in ("checkbox", "submit") or "checked" in given):
-            self.data[given.get("name")] = given.get("value", "")
-        elif tag in ("select", "textarea"):
-            self.inside = given["name"]
-            self.data.setdefault(self.inside, "")
-        elif tag == "option" and "selected" in given:
-            self.data[self.inside] = given["value"]
-
-    def handle_data(self, text):
-        if self.inside and self.lasttag == "textarea":
-            self.data[self.inside] = text.strip()
-
-    def handle_endtag(self, tag):
-        if tag in ("select", "textarea"):
-            self.inside = None
-
-
-def filled_in(client, url, **changes):
-    return Fields(client.get(url).content.decode()).data | changes
 
 
 def messages_of(answer):

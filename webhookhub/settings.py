@@ -48,6 +48,7 @@ SITE_URL = env.str("SITE_URL", f"http://localhost:{env.str('PORT', '8000')}").rs
 INSTALLED_APPS = [
     "webhookhub",
     "docs_tab",
+    "legacy_posts",
     "deliveries",  # before django_q: our qcluster command takes the place of its
     "configurations",
     "sales",
@@ -59,6 +60,8 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_q",
+    "import_export",
+    "auditlog",
     "allauth",
     "allauth.account",
     "csp",
@@ -190,6 +193,8 @@ DELIVERY_CA_FILE = env.str("DELIVERY_CA_FILE", "")
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "webhookhub <webhookhub@localhost>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+# Where people ask for help: at the foot of every page and in every mail. Empty: nowhere.
+SUPPORT_ADDRESS = env.str("SUPPORT_ADDRESS", "support@localhost" if DEBUG else "")
 EMAIL_TIMEOUT = 10  # seconds
 
 # --- Accounts -----------------------------------------------------------------------------------------

@@ -230,7 +230,7 @@ def test_a_terminal_shows_a_bar_and_then_clears_it(tmp_path):
 
 
 def test_a_log_gets_plain_lines_now_and_then(imports, monkeypatch):
-    monkeypatch.setattr("sales.management.commands.import_transactions.LINE_EVERY", -1)
+    monkeypatch.setattr("sales.commandkit.LINE_EVERY", -1)
     assert imports([row("HP1"), row("HP2")]).err == "Line 2 of 2 (100 %)\n"
 
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django import template
+from django.conf import settings
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -58,3 +59,9 @@ def short_url(url: str) -> SafeString:
     return format_html(
         '<span class="cut" title="{}"><span>{}</span><span>{}</span></span>', url, shown[:at], shown[at:]
     )
+
+
+@register.simple_tag
+def support_address() -> str:
+    """Where people ask for help; empty where none is set."""
+    return settings.SUPPORT_ADDRESS

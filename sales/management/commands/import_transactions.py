@@ -1,25 +1,22 @@
 import shutil
 import sys
 import tempfile
-import time
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
-from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from sales.commandkit import DONE, PARTLY, REFUSED, STOPPED, OperatorCommand
 from sales.import_rows import FORMATS, Unusable
 from sales.importing import Result, import_batches
 
-LINE_EVERY = 10  # seconds between two lines of progress in a log
-UNUSABLE = 2
-STOPPED = 130  # what a shell expects after Ctrl-C
-
-EPILOG = """\
+EXAMPLES = """\
 A row names the transaction by its code, and any of its facts:
 
   code,status,ordered_at,product_code,product_name,producer_code,producer_name,buyer_name,buyer_email,price
@@ -34,19 +31,14 @@ Exit code: 0 all rows are good, 1 some are bad and the rest is written, 2 the fi
 """
 
 
-class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
-    """Keeps the lines of the example."""
-
-
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Imports transactions and abandoned carts from a CSV or JSON Lines file."
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        return super().create_parser(
-            prog_name, subcommand, formatter_class=_Formatter, epilog=EPILOG, **kwargs
-        )
+    examples = EXAMPLES
+    can_try = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("file", help="the file, UTF-8; - reads standard input")
         parser.add_argument(
             "--format", choices=sorted(set(FORMATS.values())), help="needed where the ending does not tell it"
@@ -57,13 +49,12 @@ class Command(BaseCommand):
             metavar="NAME",
             help="zone of times that have none, such as America/Sao_Paulo; without it they are refused",
         )
-        parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
         parser.add_argument(
             "--no-notify", action="store_true", help="write history without posting it to anybody"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        progress = _Progress(self.stderr._out, options["verbosity"])
+        progress = self.progress(_line_of)
         total = Result()
         try:
             with _opened(options["file"]) as file:
@@ -80,17 +71,34 @@ class Command(BaseCommand):
                         self.stderr.write(_("Line %(line)d: %(reason)s") % {"line": line, "reason": reason})
                     progress.show(total.last_line, last_line)
         except (Unusable, OSError) as error:
-            raise CommandError(str(error), returncode=UNUSABLE) from error
+            raise CommandError(str(error), returncode=REFUSED) from error
         except KeyboardInterrupt:
             progress.clear()
             self.stderr.write(_stopped(total))
             raise SystemExit(STOPPED) from None
         finally:
             progress.clear()
-        if options["verbosity"]:
-            self.stdout.write(_summary(total, dry_run=options["dry_run"]))
-        if total.bad:
-            raise SystemExit(1)
+        self.finish(
+            _summary(total, dry_run=options["dry_run"]),
+            _facts(total, dry_run=options["dry_run"]),
+            PARTLY if total.bad else DONE,
+        )
+
+
+def _facts(total: Result, *, dry_run: bool) -> dict[str, Any]:
+    """The counts, and the bad rows with their reasons."""
+    return asdict(total) | {
+        "bad": [{"line": line, "reason": reason} for line, reason in total.bad],
+        "dry_run": dry_run,
+    }
+
+
+def _line_of(line: int, last_line: int) -> str:
+    return _("Line %(line)d of %(last)d (%(share).0f %%)") % {
+        "line": line,
+        "last": last_line,
+        "share": 100 * line / last_line,
+    }
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -144,31 +152,3 @@ def _summary(total: Result, *, dry_run: bool) -> str:
         "products": products,
     }
     return _("Nothing was written. It would be: %(text)s") % {"text": text} if dry_run else text.capitalize()
-
-
-class _Progress:
-    """A bar on a terminal, now and then a line in a log, nothing where the verbosity is 0."""
-
-    def __init__(self, out: TextIO, verbosity: int) -> None:
-        self.out, self.on, self.tty = out, verbosity > 0, out.isatty()
-        self.shown_at = time.monotonic()
-
-    def show(self, line: int, last_line: int) -> None:
-        if not self.on:
-            return
-        share = line / last_line
-        if self.tty:
-            bar = "█" * int(30 * share)
-            self.out.write(f"\r{bar:░<30} {share:4.0%}  {line:,} / {last_line:,}")
-        elif time.monotonic() - self.shown_at > LINE_EVERY:
-            self.shown_at = time.monotonic()
-            self.out.write(
-                _("Line %(line)d of %(last)d (%(share).0f %%)\n")
-                % {"line": line, "last": last_line, "share": 100 * share}
-            )
-        self.out.flush()
-
-    def clear(self) -> None:
-        if self.on and self.tty:
-            self.out.write("\r\x1b[K")
-            self.out.flush()

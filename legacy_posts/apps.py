@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class LegacyPostsConfig(AppConfig):
+    name = "legacy_posts"
+    verbose_name = _("Former system")

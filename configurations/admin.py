@@ -8,10 +8,21 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from sales.adminkit import BigTable, Evidence, WritesOnlyChanges, badge, link, links, list_link
+from sales.adminkit import (
+    BigTable,
+    Evidence,
+    Question,
+    WritesOnlyChanges,
+    badge,
+    confirmed,
+    link,
+    links,
+    list_link,
+)
+from sales.templatetags.formats import number
 
 from .events import EventType
 from .forms import ConfigForm, products_for
@@ -50,6 +61,58 @@ class StaffConfigForm(forms.ModelForm):
                 ValidationError(_("The owner neither owns this product nor sold it."), code="product"),
             )
         return cleaned
+
+
+def _ask_to_enable(configs: QuerySet[WebhookConfig], count: int) -> Question:
+    off = configs.filter(state__in=(State.OFF, State.DISABLED)).count()
+    return Question(
+        ngettext("Enable %(n)s configuration?", "Enable %(n)s configurations?", off) % {"n": number(off)}
+        if off
+        else gettext("There is nothing to enable"),
+        gettext("Enable") if off else "",
+        [
+            gettext("From then on each new event is posted to them again."),
+            gettext("What is held stays held until its owner sends it."),
+            *_staying(count - off),
+        ],
+        example=_named,
+    )
+
+
+def _ask_to_switch_off(configs: QuerySet[WebhookConfig], count: int) -> Question:
+    on = configs.filter(state__in=(State.ON, State.DISABLED)).count()
+    return Question(
+        ngettext("Switch off %(n)s configuration?", "Switch off %(n)s configurations?", on)
+        % {"n": number(on)}
+        if on
+        else gettext("There is nothing to switch off"),
+        gettext("Switch off") if on else "",
+        [
+            gettext(
+                "What waits is held. Events that arise while a configuration is off are not posted to it."
+            ),
+            gettext("Its owner gets no mail about it, and can enable it again."),
+            *_staying(count - on),
+        ],
+        dangerous=True,
+        example=_named,
+    )
+
+
+def _staying(count: int) -> list[str]:
+    if not count:
+        return []
+    text = ngettext(
+        "%(n)s of the chosen stays as it is: it stands so already, or is removed.",
+        "%(n)s of the chosen stay as they are: they stand so already, or are removed.",
+        count,
+    )
+    return [text % {"n": number(count)}]
+
+
+def _named(config: WebhookConfig) -> SafeString:
+    """Name, address and owner, each as its own part, for a question."""
+    return links(config.name, Truncator(config.url).chars(60), config.owner.name)
 
 
 @admin.register(WebhookConfig)
@@ -112,6 +175,7 @@ class WebhookConfigAdmin(WritesOnlyChanges, BigTable):
             list_link("deliveries_endpointhealth", _("Health"), config__id__exact=config.pk),
         )
 
+    @confirmed(_ask_to_enable)
     @admin.action(description=_("Enable"), permissions=["change"])
     def enable(self, request: HttpRequest, configs: QuerySet[WebhookConfig]) -> None:
         enabled = self._move(request, configs, WebhookConfig.enable)
@@ -126,6 +190,7 @@ class WebhookConfigAdmin(WritesOnlyChanges, BigTable):
             messages.SUCCESS,
         )
 
+    @confirmed(_ask_to_switch_off)
     @admin.action(description=_("Switch off"), permissions=["change"])
     def disable(self, request: HttpRequest, configs: QuerySet[WebhookConfig]) -> None:
         disabled = self._move(request, configs, WebhookConfig.switch_off)

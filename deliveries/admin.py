@@ -1,16 +1,30 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from configurations.models import SECRETS, Mismatch, WebhookConfig
-from sales.adminkit import EMPTY, BigTable, Evidence, badge, link, links, list_link, preformatted, pretty_json
+from configurations.models import State as ConfigState
+from sales.adminkit import (
+    EMPTY,
+    BigTable,
+    Evidence,
+    Question,
+    badge,
+    confirmed,
+    link,
+    links,
+    list_link,
+    preformatted,
+    pretty_json,
+)
+from sales.templatetags.formats import number
 
 from . import showing
 from .explain import explain
@@ -117,6 +131,49 @@ class AttemptInline(Evidence, admin.TabularInline):
         return outcome(attempt.status, attempt.problem, delivered=attempt.delivered)
 
 
+def _ask_to_reprocess(posts: DeliveryQuerySet, count: int) -> Question:
+    found = posts.order_by().aggregate(
+        sends=Count("pk", filter=_CAN_GO),
+        arrived=Count("pk", filter=_CAN_GO & Q(state=State.DELIVERED)),
+        receivers=Count("config", filter=_CAN_GO, distinct=True),
+    )
+    sends, arrived, stays = found["sends"], found["arrived"], count - found["sends"]
+    facts = []
+    if sends:
+        text = ngettext(
+            "They go to the URL of %(n)s configuration, each with a fresh set of tries.",
+            "They go to the URLs of %(n)s configurations, each with a fresh set of tries.",
+            found["receivers"],
+        )
+        facts.append(text % {"n": number(found["receivers"])})
+    if arrived:
+        text = ngettext(
+            "%(n)s of them arrived already: its receiver gets it a second time, with the same webhook-id.",
+            "%(n)s of them arrived already: their receivers get them a second time, with the same webhook-id.",
+            arrived,
+        )
+        facts.append(text % {"n": number(arrived)})
+    if stays:
+        text = ngettext(
+            "%(n)s of the chosen stays as it is: it is on its way, or its configuration is not on.",
+            "%(n)s of the chosen stay as they are: they are on their way, or their configurations are not on.",
+            stays,
+        )
+        facts.append(text % {"n": number(stays)})
+    if not sends:
+        return Question(gettext("There is nothing to send"), "", facts, example=_named)
+    title = ngettext("Send %(n)s post?", "Send %(n)s posts?", sends) % {"n": number(sends)}
+    return Question(title, gettext("Send"), facts, example=_named)
+
+
+_CAN_GO = ~Q(state=State.SENDING) & Q(config__state=ConfigState.ON)
+
+
+def _named(post: Delivery) -> str | SafeString:
+    """Event, receiver and status, for a question."""
+    return links(str(post.event), post.config.name, post.get_state_display())
+
+
 @admin.register(Delivery)
 class DeliveryAdmin(Evidence, BigTable):
     list_display = (
@@ -163,6 +220,7 @@ class DeliveryAdmin(Evidence, BigTable):
     def has_reprocess_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("deliveries.change_delivery")
 
+    @confirmed(_ask_to_reprocess)
     @admin.action(description=_("Reprocess, or send now what waits"), permissions=["reprocess"])
     def reprocess(self, request: HttpRequest, deliveries: DeliveryQuerySet) -> None:
         chosen = deliveries.count()

@@ -14,11 +14,23 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from .accounts import NotInvited, change_login, email_taken, give_login, invite, send_invitation
-from .adminkit import BigTable, Evidence, WritesOnlyChanges, badge, link, links, list_link, named_link
+from .adminkit import (
+    BigTable,
+    Evidence,
+    Question,
+    WritesOnlyChanges,
+    badge,
+    confirmed,
+    link,
+    links,
+    list_link,
+    named_link,
+)
 from .forms import time_zones
 from .models import AbandonedCart, Product, Seller, Transaction
 from .statuses import SaleStatus
 from .subscription_admin import PlanAdmin, SubscriptionAdmin
+from .templatetags.formats import number
 
 __all__ = ("PlanAdmin", "SubscriptionAdmin")  # registered there
 
@@ -95,6 +107,39 @@ class SellerForm(forms.ModelForm):
         return cleaned
 
 
+def _ask_to_invite(sellers: QuerySet[Seller], count: int) -> Question:
+    new = sellers.filter(user=None).count()
+    facts = [gettext("Each gets a login by e-mail address, and a mail with a link that sets its password.")]
+    if count > new:
+        text = ngettext(
+            "%(n)s of the chosen has a login already and gets no mail.",
+            "%(n)s of the chosen have a login already and get no mail.",
+            count - new,
+        )
+        facts.append(text % {"n": number(count - new)})
+    return _to_invite(new, facts)
+
+
+def _ask_to_invite_again(sellers: QuerySet[Seller], count: int) -> Question:
+    waiting = sellers.filter(user__password__startswith=UNUSABLE_PASSWORD_PREFIX).count()
+    facts = [gettext("Each gets the mail with the link that sets a password once more.")]
+    if count > waiting:
+        text = ngettext(
+            "%(n)s of the chosen was never invited or has set a password, and gets no mail.",
+            "%(n)s of the chosen were never invited or have set a password, and get no mail.",
+            count - waiting,
+        )
+        facts.append(text % {"n": number(count - waiting)})
+    return _to_invite(waiting, facts)
+
+
+def _to_invite(count: int, facts: list[str]) -> Question:
+    if not count:
+        return Question(gettext("There is nobody to invite"), "", facts[1:])
+    title = ngettext("Invite %(n)s seller?", "Invite %(n)s sellers?", count) % {"n": number(count)}
+    return Question(title, gettext("Send the mail"), facts)
+
+
 @admin.register(Seller)
 class SellerAdmin(WritesOnlyChanges, BigTable):
     form = SellerForm
@@ -135,6 +180,7 @@ class SellerAdmin(WritesOnlyChanges, BigTable):
         elif change and "email" in form.changed_data and seller.user:
             change_login(seller)
 
+    @confirmed(_ask_to_invite)
     @admin.action(description=_("Invite: give a login and send the invitation"), permissions=["change"])
     def invite(self, request: HttpRequest, sellers: QuerySet[Seller]) -> None:
         """For sellers that an import made known."""
@@ -142,6 +188,7 @@ class SellerAdmin(WritesOnlyChanges, BigTable):
         self._invite(request, sellers.filter(user=None), invite)
         self._skipped(request, there, gettext("These have a login already:"))
 
+    @confirmed(_ask_to_invite_again)
     @admin.action(description=_("Send the invitation again"), permissions=["change"])
     def invite_again(self, request: HttpRequest, sellers: QuerySet[Seller]) -> None:
         self._invite(request, sellers.exclude(user=None), send_invitation)

@@ -1,13 +1,19 @@
 """What the admin pages of all apps share: evidence that nobody edits, saves that overwrite nothing, links."""
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db import models
+from django.db.models import Max, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -66,6 +72,73 @@ class BigTable(admin.ModelAdmin):
         """Of what protects a row, staff are told that it does, and not that they lack a right nobody has."""
         deletable, count, lacking, protected = super().get_deleted_objects(objs, request)
         return deletable, count, set() if protected else lacking, protected
+
+
+# --- Bulk actions -------------------------------------------------------------------------------------
+
+EXAMPLES = 5  # rows that a question names
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked before a bulk action: all of it in words, for the rows that were chosen."""
+
+    title: Any  # "Switch off 12 configurations?"
+    go: Any  # the button that does it: "Switch off"
+    facts: Sequence[Any] = ()  # what will happen, a sentence each
+    dangerous: bool = False  # the button is red
+    example: Callable[[Any], Any] = str  # how a row is named
+
+    @property
+    def possible(self) -> bool:
+        """Without a button there is only the way back."""
+        return bool(self.go)
+
+
+Action = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]
+
+
+def confirmed(ask: Callable[[QuerySet[Any], int], Question]) -> Callable[[Action], Action]:
+    """An admin action that first shows a page with `ask(rows, how many)`, and is done only from there.
+
+    Put it above @admin.action. Chosen one by one or by "select all" over several pages, the page counts them; of
+    "all", rows that came since the question was asked are left alone. The way back has the focus. The action says
+    what came of it, as any action does.
+    """
+
+    def decorate(action: Action) -> Action:
+        @wraps(action)
+        def inner(self: Any, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
+            everything = request.POST.get("select_across", "0") not in ("", "0")
+            newest = request.POST.get("newest", "")
+            if request.POST.get("sure") == "yes":
+                if everything and newest.isdecimal():
+                    rows = rows.filter(pk__lte=int(newest))
+                return action(self, request, rows)
+            count = rows.count()
+            question = ask(rows, count)
+            context = self.admin_site.each_context(request) | {
+                "title": question.title,
+                "question": question,
+                "opts": self.opts,
+                "count": count,
+                "examples": [question.example(row) for row in rows[:EXAMPLES]],
+                "others": max(0, count - EXAMPLES),
+                "action": action.__name__,
+                "checkbox": ACTION_CHECKBOX_NAME,
+                "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
+                "everything": everything,
+                "newest": rows.order_by().aggregate(pk=Max("pk"))["pk"] if everything else "",
+                "back": request.get_full_path(),
+            }
+            return TemplateResponse(request, "admin/confirm_action.html", context)
+
+        return inner
+
+    return decorate
+
+
+# --- What the pages show ------------------------------------------------------------------------------
 
 
 def link(row: models.Model | None, text: Any = None) -> str | SafeString:

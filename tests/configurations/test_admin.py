@@ -2,7 +2,7 @@ import pytest
 from django.urls import reverse
 
 from configurations.models import Reason, State, WebhookConfig
-from tests import factories
+from tests import admin_forms, factories
 
 pytestmark = pytest.mark.django_db
 LIST = "admin:configurations_webhookconfig_changelist"
@@ -15,9 +15,7 @@ def staff(client):
 
 
 def act(client, name, *configs):
-    return client.post(
-        reverse(LIST), {"action": name, "_selected_action": [config.pk for config in configs]}, follow=True
-    )
+    return admin_forms.act(client, reverse(LIST), name, configs)
 
 
 def messages_of(answer):
@@ -42,7 +40,10 @@ def test_configurations_are_enabled_and_switched_off_with_the_number_of_each(sta
 def test_a_removed_configuration_is_not_brought_back(staff):
     config = factories.make_config()
     config.remove()
-    answer = act(staff, "enable", config)
+    data = {"action": "enable", "_selected_action": [config.pk]}
+    asked = staff.post(reverse(LIST), data).content.decode()
+    assert "There is nothing to enable" in asked
+    answer = staff.post(reverse(LIST), data | {"sure": "yes"}, follow=True)
     config.refresh_from_db()
     assert config.state == State.REMOVED
     assert "stays as it is" in messages_of(answer)[0]

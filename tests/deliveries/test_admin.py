@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from deliveries import engine
 from deliveries.models import Delivery, DeliveryAttempt, State
-from tests import factories
+from tests import admin_forms, factories
 from tests.receiver import Answer
 
 pytestmark = pytest.mark.django_db
@@ -21,11 +21,7 @@ def staff(client):
 
 
 def act(client, *deliveries):
-    return client.post(
-        reverse(LIST),
-        {"action": "reprocess", "_selected_action": [delivery.pk for delivery in deliveries]},
-        follow=True,
-    )
+    return admin_forms.act(client, reverse(LIST), "reprocess", deliveries)
 
 
 def messages_of(answer):
@@ -44,8 +40,8 @@ def test_staff_reprocess_posts_and_hear_how_many(staff, receiver, sell):
 def test_all_that_a_search_found_can_be_reprocessed_at_once(staff, receiver, sell):
     wanted, other = sell(buyer_email="ana@example.com"), sell()
     engine.drain()
-    data = {"action": "reprocess", "_selected_action": [wanted.pk], "select_across": "1"}
-    answer = staff.post(reverse(LIST) + "?q=ana@example.com", data, follow=True)
+    url = reverse(LIST) + "?q=ana@example.com"
+    answer = admin_forms.act(staff, url, "reprocess", [wanted], select_across="1")
     assert messages_of(answer) == ["1 post is sent now."]
     states = [delivery.state for delivery in (wanted, other) if not delivery.refresh_from_db()]
     assert states == [State.WAITING, State.DELIVERED]

@@ -5,7 +5,7 @@ from django.urls import reverse
 from deliveries.models import Event
 from sales.models import AbandonedCart, Seller, Transaction
 from sales.statuses import SaleStatus
-from tests import factories
+from tests import admin_forms, factories
 from tests.admin_forms import filled_in
 
 pytestmark = pytest.mark.django_db
@@ -22,8 +22,7 @@ def messages_of(answer):
 
 
 def act(client, model, name, rows):
-    url = reverse(f"admin:sales_{model._meta.model_name}_changelist")
-    return client.post(url, {"action": name, "_selected_action": [row.pk for row in rows]}, follow=True)
+    return admin_forms.act(client, reverse(f"admin:sales_{model._meta.model_name}_changelist"), name, rows)
 
 
 # --- Sellers ------------------------------------------------------------------------------------------

@@ -10,12 +10,13 @@ help:
 	@echo "make check   Django's checks, migrations and the import rules alone"
 	@echo "make fmt     format the code"
 	@echo "make bench   posts per second against a bare requests loop"
+	@echo "make messages  collect the strings for translation, and compile the translations"
 	@echo "make lock    renew the requirements files from pyproject.toml"
 
 run: .venv/.run-ready
 	@exec $(BIN)/python -m webhookhub.launch
 
-test: .venv/.test-ready chromium lint check
+test: .venv/.test-ready debian lint check
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 	@$(BIN)/python -m tests.postgres_redis
 
@@ -46,11 +47,21 @@ lock:
 	$(LOCK) pyproject.toml --output-file requirements.txt
 	$(LOCK) pyproject.toml --group dev --output-file requirements-dev.txt
 
-# The browser of the page tests. Elsewhere than on Debian as root they are skipped, and say so.
-chromium:
-	@if command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then :; else \
-		echo "Installing chromium for the page tests …"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; fi
+# The browser of the page tests, and what reads the strings for the test of the translations. Elsewhere than on
+# Debian as root those tests are skipped, and say so.
+debian:
+	@missing=""; command -v chromium >/dev/null || missing="chromium"; command -v xgettext >/dev/null || missing="$$missing gettext"; \
+	if [ -z "$$missing" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then :; else \
+		echo "Installing for the tests: $$missing …"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+
+# Needs gettext (Debian: apt install gettext). What is new stands in locale/*/LC_MESSAGES/django.po with an empty msgstr.
+MESSAGES = --locale pt_BR --locale es --no-location --no-wrap --no-obsolete --ignore tests --ignore .venv --ignore static \
+	--ignore staticfiles --ignore benchmarks --ignore docs --ignore var --ignore "requirements*" --ignore "docs_tab/receivers"
+messages: export DEBUG = True
+messages: .venv/.test-ready
+	$(BIN)/python manage.py makemessages $(MESSAGES)
+	$(BIN)/python manage.py compilemessages --locale pt_BR --locale es --ignore .venv
 
 .venv/.run-ready: requirements.txt
 	@$(MAKE) --no-print-directory venv
@@ -72,4 +83,4 @@ venv:
 		echo "Python's venv is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 
-.PHONY: help run test lint check fmt bench lock chromium venv
+.PHONY: help run test lint check fmt bench messages lock debian venv

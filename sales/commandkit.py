@@ -1,21 +1,25 @@
 """What the operators' commands of all apps share: examples in --help, --json, progress, exit codes.
 
 Exit codes: 0 all is done, 1 a part is not (bad rows, a check that failed), 2 it could not begin or was refused,
-130 stopped by Ctrl-C with all that is done kept. Sentences go to standard output, what is wrong and the progress to
-standard error. With --json standard output holds one JSON object and nothing else.
+130 stopped by Ctrl-C with all that is done kept, 141 whoever read the output has left (as with `| head`). Sentences
+go to standard output, what is wrong and the progress to standard error. With --json standard output holds one JSON
+object and nothing else: the facts; {"error": …} where it was refused; and "stopped": true where it was stopped.
 """
 
 import json
+import os
+import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from django.core.management.base import BaseCommand, DjangoHelpFormatter
+from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext as _
 
-DONE, PARTLY, REFUSED, STOPPED = 0, 1, 2, 130
+DONE, PARTLY, REFUSED, STOPPED, NOBODY_READS = 0, 1, 2, 130, 141
 LINE_EVERY = 10  # seconds between two lines of progress in a log
 
 
@@ -23,20 +27,25 @@ class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
     """Keeps the lines of the examples."""
 
 
-class OperatorCommand(BaseCommand):
-    """A command with `examples`, which stand below its --help; `can_try` gives it a --dry-run.
-
-    Its `handle` calls one function and ends with `self.finish(…)`. Raise CommandError(text, returncode=REFUSED) for
-    what makes it impossible to begin.
-    """
+class WithExamples(BaseCommand):
+    """A command with `examples`, which stand below its --help as they are written."""
 
     examples = ""
-    can_try = False
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         return super().create_parser(
             prog_name, subcommand, formatter_class=_Formatter, epilog=self.examples, **kwargs
         )
+
+
+class OperatorCommand(WithExamples):
+    """What operators and their scripts run; `can_try` gives it a --dry-run.
+
+    Its `handle` calls one function and ends with `self.finish(…)`. Raise CommandError(text, returncode=REFUSED) for
+    what makes it impossible to begin. `when_stopped` says what stands after Ctrl-C; the rest of that is done here.
+    """
+
+    can_try = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -50,25 +59,71 @@ class OperatorCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> Any:
         self.as_json = bool(options.get("as_json"))
         self.verbosity = options["verbosity"]
-        return super().execute(*args, **options)
+        self._progress: Progress | None = None
+        try:
+            try:
+                return self._executed(*args, **options)
+            finally:
+                self.stdout.flush()
+        except BrokenPipeError:
+            _write_to_nobody()
+            raise SystemExit(NOBODY_READS) from None
+
+    def _executed(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute(*args, **options)
+        except KeyboardInterrupt:
+            self._clear_progress()
+            text, facts = self.when_stopped()
+            self.stderr.write(str(text))
+            self._write_json(facts | {"stopped": True})
+            raise SystemExit(STOPPED) from None
+        except CommandError as error:
+            self._clear_progress()
+            self._write_json({"error": str(error)})
+            raise
+        except (OperationalError, InterfaceError) as error:
+            self._clear_progress()
+            text = _("The database cannot be used: %(error)s") % {"error": str(error).strip()}
+            self._write_json({"error": text})
+            raise CommandError(text, returncode=REFUSED) from error
+
+    def when_stopped(self) -> tuple[Any, dict[str, Any]]:
+        """What to say after Ctrl-C, and the facts for --json: both of what is done by then."""
+        return _("Stopped. What was done until now is kept."), {}
 
     def progress(self, unit: Callable[[int, int], str] | None = None) -> "Progress":
-        """Shown on standard error; silent with --verbosity 0."""
-        return Progress(self.stderr._out, self.verbosity, unit)
+        """Shown on standard error, and cleared before the last word; silent with --verbosity 0."""
+        self._progress = Progress(self.stderr._out, self.verbosity, unit)
+        return self._progress
+
+    def _clear_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.clear()
 
     def say(self, text: Any) -> None:
         """A sentence for whoever watches; nothing with --json or --verbosity 0."""
-        if not self.as_json and self.verbosity:
+        if text and not self.as_json and self.verbosity:
             self.stdout.write(str(text))
 
     def finish(self, text: Any, facts: dict[str, Any], code: int = DONE) -> None:
         """The last word: the sentence, or with --json the facts. Exits with `code` unless it is DONE."""
-        if self.as_json:
-            self.stdout.write(json.dumps(facts, cls=DjangoJSONEncoder, ensure_ascii=False))
-        else:
-            self.say(text)
+        self._clear_progress()
+        self._write_json(facts)
+        self.say(text)
         if code != DONE:
             raise SystemExit(code)
+
+    def _write_json(self, facts: dict[str, Any]) -> None:
+        if self.as_json:
+            self.stdout.write(json.dumps(facts, cls=DjangoJSONEncoder, ensure_ascii=False))
+
+
+def _write_to_nobody() -> None:
+    """So that Python, which flushes both at its end, does not trip over a reader that has left."""
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nobody, stream.fileno())
 
 
 class Progress:

@@ -12,12 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote
 
-from django.conf import settings
-from django.db import connection
+from tests import commands
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 COMMAND = [sys.executable, "manage.py", "qcluster"]
 BACK_OFF = 0.2  # seconds between an exit and the next start; systemd's RestartSec is 1
 
@@ -75,32 +72,13 @@ def threads_of(pid: int) -> int:
         return 0
 
 
-def database_url() -> str:
-    """Of the database that the test runs on, by its real name."""
-    facts = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{facts['NAME']}"
-    login = ":".join(quote(part, safe="") for part in (facts["USER"], facts["PASSWORD"]) if part)
-    return f"postgres://{login}@{facts['HOST']}:{facts['PORT'] or 5432}/{facts['NAME']}"
-
-
 class ClusterProcess:
     """`with ClusterProcess() as cluster:` is up and looks for work. `environment` adds to, or replaces, SHORT."""
 
     def __init__(self, *, supervised: bool = True, **environment: str) -> None:
         self.exit_codes: list[int] = []  # of all that ended so far
         self._supervised = supervised
-        self._environment = (
-            os.environ
-            | {
-                "DJANGO_SETTINGS_MODULE": "tests.settings",
-                "DATABASE_URL": database_url(),
-                "BROKER_URL": settings.BROKER_URL,
-                "PYTHONUNBUFFERED": "1",
-            }
-            | SHORT
-            | environment
-        )
+        self._environment = commands.environment(**SHORT | environment)
         self._spawning = threading.Lock()
         self._done = threading.Event()
         self._process: subprocess.Popen | None = None
@@ -129,7 +107,9 @@ class ClusterProcess:
             self._supervisor.join(10)
 
     def _spawn(self) -> None:
-        self._process = subprocess.Popen(COMMAND, cwd=ROOT, env=self._environment, start_new_session=True)
+        self._process = subprocess.Popen(
+            COMMAND, cwd=commands.ROOT, env=self._environment, start_new_session=True
+        )
 
     def _supervise(self) -> None:
         while True:

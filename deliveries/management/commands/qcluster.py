@@ -5,13 +5,20 @@ from django.core.management.base import CommandError
 from django_q.management.commands import qcluster
 
 from deliveries.cluster import Parent
+from sales.commandkit import WithExamples
 
 
-class Command(qcluster.Command):
+class Command(WithExamples, qcluster.Command):
     help = (
         "Runs the worker: django-q2's cluster, with a clock that wakes it for what is due and a watchdog that ends "
         "it when it is frozen. Run it under a supervisor that starts it again: systemd, or `make run`."
     )
+    examples = """\
+  manage.py qcluster                      ends at Ctrl-C or SIGTERM, once its posts are answered
+  WORKERS=4 manage.py qcluster
+
+Exit code: 0 it was told to end, 3 it was frozen and ended itself, to be started again.
+"""
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options.get("cluster_name"):

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from sales.commandkit import DONE, PARTLY, REFUSED, STOPPED, OperatorCommand
+from sales.commandkit import DONE, PARTLY, REFUSED, OperatorCommand
 from sales.import_rows import FORMATS, Unusable
 from sales.importing import Result, import_batches
 
@@ -26,8 +26,10 @@ Every column is explained in docs/importing.md; examples/ holds a file of each f
 
   manage.py import_transactions sales.csv --dry-run
   zcat history.jsonl.gz | manage.py import_transactions - --format jsonl --no-notify
+  manage.py import_transactions sales.csv --json | jq '.bad[]'
 
-Exit code: 0 all rows are good, 1 some are bad and the rest is written, 2 the file cannot be read.
+Exit code: 0 all rows are good, 1 some are bad and the rest is written, 2 the file cannot be read, 130 stopped by
+Ctrl-C: whole batches are written, and the same command goes on where it was.
 """
 
 
@@ -36,6 +38,7 @@ class Command(OperatorCommand):
 
     examples = EXAMPLES
     can_try = True
+    total, dry_run = Result(), False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
@@ -55,7 +58,7 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         progress = self.progress(_line_of)
-        total = Result()
+        self.total, self.dry_run = Result(), options["dry_run"]
         try:
             with _opened(options["file"]) as file:
                 for done, last_line in import_batches(
@@ -63,34 +66,28 @@ class Command(OperatorCommand):
                     options["format"] or _format_of(options["file"]),
                     zone=options["time_zone"],
                     notify=not options["no_notify"],
-                    dry_run=options["dry_run"],
+                    dry_run=self.dry_run,
                 ):
-                    total = total.plus(done)
+                    self.total = self.total.plus(done)
                     progress.clear()
                     for line, reason in done.bad:
                         self.stderr.write(_("Line %(line)d: %(reason)s") % {"line": line, "reason": reason})
-                    progress.show(total.last_line, last_line)
+                    progress.show(self.total.last_line, last_line)
+        except BrokenPipeError:
+            raise
         except (Unusable, OSError) as error:
             raise CommandError(str(error), returncode=REFUSED) from error
-        except KeyboardInterrupt:
-            progress.clear()
-            self.stderr.write(_stopped(total))
-            raise SystemExit(STOPPED) from None
-        finally:
-            progress.clear()
         self.finish(
-            _summary(total, dry_run=options["dry_run"]),
-            _facts(total, dry_run=options["dry_run"]),
-            PARTLY if total.bad else DONE,
+            _summary(self.total, dry_run=self.dry_run), self._facts(), PARTLY if self.total.bad else DONE
         )
 
+    def when_stopped(self) -> tuple[str, dict[str, Any]]:
+        return _stopped(self.total, dry_run=self.dry_run), self._facts()
 
-def _facts(total: Result, *, dry_run: bool) -> dict[str, Any]:
-    """The counts, and the bad rows with their reasons."""
-    return asdict(total) | {
-        "bad": [{"line": line, "reason": reason} for line, reason in total.bad],
-        "dry_run": dry_run,
-    }
+    def _facts(self) -> dict[str, Any]:
+        """The counts, and the bad rows with their reasons."""
+        bad = [{"line": line, "reason": reason} for line, reason in self.total.bad]
+        return asdict(self.total) | {"bad": bad, "dry_run": self.dry_run}
 
 
 def _line_of(line: int, last_line: int) -> str:
@@ -128,7 +125,9 @@ def _opened(name: str) -> AbstractContextManager[BinaryIO]:
     return spooled
 
 
-def _stopped(total: Result) -> str:
+def _stopped(total: Result, *, dry_run: bool) -> str:
+    if dry_run:
+        return _("Stopped at line %(line)d. Nothing was written.") % {"line": total.last_line}
     return _(
         "Stopped. All rows up to line %(line)d are dealt with, none after it; run the same command again to go on."
     ) % {"line": total.last_line}

@@ -2,16 +2,21 @@ import os
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from sales.commandkit import WithExamples
 from webhookhub import demo_data
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Writes the demo: a producer, an affiliate and a staff account, configurations, and sales whose posts "
         "have been sent to the demo receiver. Does nothing where the demo is there already. `make run` calls it."
     )
+    examples = """\
+  manage.py demo
+  manage.py demo --receiver http://127.0.0.1:9001
+"""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -79,7 +79,7 @@ def settle_strays() -> int:
 
 def claim(claim_id: UUID, limit: int, full: Iterable[int] = ()) -> list[Delivery]:
     """Up to `limit` posts that are due, most urgent first, now ours. `full`: configurations to leave out."""
-    due = Delivery.objects.due().filter(config__state=ConfigState.ON).exclude(config__in=full)
+    due = Delivery.objects.sendable().exclude(config__in=full)
     return _take(due.most_urgent_first()[:limit], claim_id)
 
 

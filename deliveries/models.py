@@ -103,6 +103,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         its_time = Q(next_try_at=None) | Q(next_try_at__lte=Now()) | Q(next_try_at__gt=far_ahead)
         return self.filter(its_time, state=State.WAITING)
 
+    def sendable(self) -> "DeliveryQuerySet":
+        """Due, and its configuration is on: what a drain would send now."""
+        return self.due().filter(config__state=ConfigState.ON)
+
     def most_urgent_first(self) -> "DeliveryQuerySet":
         return self.order_by("priority", F("next_try_at").asc(nulls_first=True), "pk")
 
@@ -354,10 +358,11 @@ class EndpointHealth(models.Model):
 
 
 class WakeFlag(models.Model):
-    """One row: when a wake-up was last asked for. Only with the ORM broker; Redis keeps its own."""
+    """One row: when a wake-up was last asked for (with the ORM broker; Redis keeps its own), and the last sweep."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     asked_at = models.DateTimeField(null=True)
+    swept_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = "wake flag"

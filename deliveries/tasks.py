@@ -9,6 +9,7 @@ from django_q.models import Failure
 from configurations.models import Token, WebhookConfig
 
 from . import cluster, disabling, engine, leases, testing, wake
+from .models import WakeFlag
 
 KEEP_FAILURES = timedelta(days=7)  # of jobs, not of posts: django-q2 keeps them for ever
 
@@ -33,6 +34,7 @@ def sweep() -> None:
     Token.objects.settle()
     WebhookConfig.objects.forget_old_secrets()
     testing.forget_old()
+    WakeFlag.objects.update_or_create(pk=1, defaults={"swept_at": Now()})
 
 
 def _wake_for_the_rest() -> None:

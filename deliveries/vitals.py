@@ -1,0 +1,143 @@
+"""Whether posts go out at all: the figures of `health` and of the staff's first page, each at most one query."""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError
+from django.db.models import Case, Count, F, Min, Q, When
+from django.db.models.functions import Greatest
+from django.utils import timezone
+from django_q.status import Stat
+
+from configurations.events import Priority
+from configurations.models import State as ConfigState
+from configurations.models import WebhookConfig
+
+from . import wake
+from .figures import FAILING_FROM
+from .models import Delivery, DeliveryAttempt, WakeFlag
+
+logger = logging.getLogger(__name__)
+
+LATELY = timedelta(minutes=5)
+SAMPLE = 1000  # first tries that the lag is taken from, at most
+
+
+@dataclass(frozen=True, slots=True)
+class Posts:
+    """Those that should be gone. `…_since`: since when the oldest should; None where it cannot be told."""
+
+    due: int  # of configurations that are on
+    due_since: datetime | None
+    lapsed: int  # claimed by a worker that renews no more
+    lapsed_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """From an event to its first try, of the events of the last five minutes that were tried."""
+
+    tries: int
+    p50: timedelta | None
+    p95: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What there is to send with. `queue` counts jobs, not posts; all None: the queue cannot be reached."""
+
+    queue: int | None
+    clusters: int | None
+    workers: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Configurations:
+    failing: int  # on, and nothing comes through, several times in a row
+    disabled: int  # by us
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    at: datetime
+    posts: Posts
+    lag: Lag
+    cluster: Cluster
+    configurations: Configurations
+    swept_at: datetime | None  # None: never
+
+    def age(self, since: datetime | None) -> timedelta | None:
+        """Of something since then, by the moment of these figures."""
+        return None if since is None else max(self.at - since, timedelta(0))
+
+
+def vitals() -> Vitals:
+    """All of them. Raises DatabaseError where the database is out of reach; a queue that is, is a figure."""
+    now = timezone.now()
+    return Vitals(now, posts(), lag(now), cluster(), configurations(), swept_at())
+
+
+def posts() -> Posts:
+    # A first try is due since its event, or since its configuration was switched on. Of what was asked for
+    # again nobody knows since when.
+    since_event = Greatest("created_at", "config__state_changed_at")
+    since = Case(
+        When(next_try_at__isnull=False, then=F("next_try_at")),
+        When(attempts_made=0, priority__lt=Priority.BACKLOG, then=since_event),
+    )
+    due = Delivery.objects.sendable().aggregate(count=Count("pk"), since=Min(since))
+    lapsed = Delivery.objects.lease_ran_out().aggregate(count=Count("pk"), since=Min("lease_until"))
+    return Posts(due["count"], due["since"], lapsed["count"], lapsed["since"])
+
+
+def lag(now: datetime) -> Lag:
+    """By the index of what arose lately: attempts have none by their time."""
+    firsts = DeliveryAttempt.objects.filter(
+        number=1, delivery__created_at__gt=now - LATELY, delivery__priority__lt=Priority.BACKLOG
+    )
+    newest = firsts.order_by("-delivery__created_at", "-delivery__pk")[:SAMPLE]
+    waits = sorted(
+        max(started - arose, timedelta(0))
+        for started, arose in newest.values_list("started_at", "delivery__created_at")
+    )
+    return Lag(len(waits), _percentile(waits, 0.5), _percentile(waits, 0.95))
+
+
+def _percentile(ordered: Sequence[timedelta], share: float) -> timedelta | None:
+    """The least that `share` of them do not exceed."""
+    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
+
+
+def cluster() -> Cluster:
+    """A frozen cluster looks alive for a while: what is due since when tells the truth."""
+    try:
+        broker = wake.broker()
+        stats = Stat.get_all(broker)
+        return Cluster(broker.queue_size(), len(stats), sum(len(stat.workers) for stat in stats))
+    except DatabaseError:
+        raise
+    except Exception as error:  # whatever the queue's client raises
+        logger.warning("The queue cannot be reached (%s: %s).", type(error).__name__, str(error)[:200])
+        return Cluster(None, None, None)
+
+
+def configurations() -> Configurations:
+    failing = Q(
+        Q(health__url="") | Q(health__url=F("url")),
+        state=ConfigState.ON,
+        health__failures__gte=FAILING_FROM,
+    )
+    return Configurations(
+        **WebhookConfig.objects.aggregate(
+            failing=Count("pk", filter=failing),
+            disabled=Count("pk", filter=Q(state=ConfigState.DISABLED)),
+        )
+    )
+
+
+def swept_at() -> datetime | None:
+    """When the last sweep ended, the job that the queue itself runs every minute."""
+    return WakeFlag.objects.values_list("swept_at", flat=True).first()

@@ -275,6 +275,8 @@ class DeliveryAdmin(Evidence, BigTable):
 
     @admin.display(description=_("payload"))
     def payload(self, delivery: Delivery) -> Any:
+        if delivery.event.redacted_at:
+            return _("Erased, with the data of the buyer.")
         shown = showing.payload(delivery)
         return EMPTY if shown is None else preformatted(shown.html)
 

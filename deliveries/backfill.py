@@ -96,9 +96,13 @@ def _write(config: WebhookConfig, audience: Audience, events: list[Event]) -> in
 
 
 def _missed(config: WebhookConfig, audience: Audience, now: datetime) -> models.QuerySet[Event]:
-    """The events of the last days whose copy for `audience` the configuration asks for now, and never got."""
+    """The events of the last days whose copy for `audience` the configuration asks for now, and never got.
+
+    Those whose buyer's data were erased are not among them.
+    """
     types = [type_ for type_ in config.events if contract.sends(config.version, type_, audience)]
     recent = Event.objects.filter(type__in=types, occurred_at__gt=now - LOOKS_BACK, occurred_at__lte=now)
+    recent = recent.filter(redacted_at=None)
     if audience == Audience.PRODUCER:
         recent = recent.filter(producer=config.owner_id)
     else:

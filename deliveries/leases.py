@@ -7,6 +7,7 @@ first that the claim still is its own.
 import logging
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -53,6 +54,7 @@ def recover() -> int:
     lapsed = Delivery.objects.lease_ran_out()
     if not lapsed.exists():  # so that an idle drain takes no write lock
         return 0
+    _discard_redacted(lapsed)
     return lapsed.update(state=State.WAITING, claim_id=None, lease_until=None)
 
 
@@ -121,10 +123,15 @@ def renew(claim_id: UUID) -> int:
 
 def give_back(claim_id: UUID, deliveries: Iterable[Delivery], *, probes: bool = False) -> int:
     """What was claimed and not begun is as before: due, or held where it was a probe. No try is counted."""
-    return (
-        _held_by(claim_id)
-        .filter(pk__in=[delivery.pk for delivery in deliveries])
-        .update(state=State.HELD if probes else State.WAITING, claim_id=None, lease_until=None)
+    theirs = _held_by(claim_id).filter(pk__in=[delivery.pk for delivery in deliveries])
+    _discard_redacted(theirs)
+    return theirs.update(state=State.HELD if probes else State.WAITING, claim_id=None, lease_until=None)
+
+
+def _discard_redacted(claimed: DeliveryQuerySet) -> None:
+    """What was claimed while its buyer's data were erased waits no more."""
+    claimed.filter(event__redacted_at__isnull=False).update(
+        state=State.DISCARDED, claim_id=None, lease_until=None, next_try_at=None, finished_at=Now()
     )
 
 
@@ -151,6 +158,12 @@ def record(claim_id: UUID, results: Sequence[Result]) -> None:
                 "pk", "state"
             )
         )
+        # Read once their deliveries are locked: `privacy` erases with these same rows locked.
+        redacted = set(
+            Delivery.objects.filter(pk__in=present, event__redacted_at__isnull=False).values_list(
+                "pk", flat=True
+            )
+        )
         ours, late = [], []
         for result in results:
             tries, attempts_made, state, holder, now = present[result.delivery.pk]
@@ -158,6 +171,8 @@ def record(claim_id: UUID, results: Sequence[Result]) -> None:
             result.delivery.attempts_made = attempts_made + 1
             result.late = (state, holder) != (State.SENDING, claim_id)
             _conclude(result, now, states[result.delivery.config_id])
+            if result.delivery.pk in redacted:
+                _forget_the_buyer(result)
             (late if result.late else ours).append(result)
         # Every one of these rows exists, so this is an UPDATE of all of them in one statement.
         Delivery.objects.bulk_create(
@@ -200,6 +215,15 @@ def _conclude(result: Result, now: datetime, config_state: str) -> None:
         delivery.state = State.HELD
     if delivery.state in (State.DELIVERED, State.FAILED, State.DISCARDED):
         delivery.finished_at = now
+
+
+def _forget_the_buyer(result: Result) -> None:
+    """Its data were erased while the post was in flight: what came back may repeat them, and it is not tried again."""
+    result.outcome = replace(result.outcome, headers=[], body=b"", detail="")
+    delivery = result.delivery
+    delivery.body = ""
+    if not result.late and delivery.state in (State.WAITING, State.HELD):
+        delivery.state, delivery.next_try_at, delivery.finished_at = State.DISCARDED, None, result.at
 
 
 def _judge(results: Sequence[Result]) -> None:

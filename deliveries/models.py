@@ -26,6 +26,7 @@ from .choices import FINISHED, Audience, Problem, State
 from .posted import Posted
 from .posted import SamplePost as SamplePost  # a model too, beside what it shares with attempts
 from .posted import new_webhook_id as new_webhook_id
+from .tallies import Tally as Tally  # a model too
 
 LEASE = settings.DELIVERY_LEASE  # of a claim; renewed at every sixth of it while anything of it is unfinished
 LEASE_LIMIT = 2 * LEASE
@@ -62,6 +63,8 @@ class Event(models.Model):
     buyer_name = models.CharField(_("buyer"), max_length=200, blank=True)
     amount = models.DecimalField(_("amount"), max_digits=12, decimal_places=2, null=True)
     currency = models.CharField(_("currency"), max_length=3, blank=True)
+    # Since when nothing in it or in its posts tells who the buyer was; from then on it is not sent any more.
+    redacted_at = models.DateTimeField(_("buyer's data erased"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("event")
@@ -131,7 +134,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def send_again(self) -> int:
         """Whatever is not on its way goes at once: what waits, with its next try; the others, with a fresh set.
 
-        Only where the configuration is on. Returns how many.
+        Only where the configuration is on and the buyer's data are not erased. Returns how many.
         """
         moved = self._to_sendable(State.WAITING).update(
             state=State.WAITING,
@@ -143,7 +146,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def release(self) -> int:
         """held -> waiting, tries counted afresh, where the configuration is on. Returns how many."""
-        held = self.held().filter(config__state=ConfigState.ON)
+        held = self.held().filter(config__state=ConfigState.ON, event__redacted_at=None)
         return _and_wake(held.update(state=State.WAITING, tries=0, next_try_at=None))
 
     def hold(self) -> int:
@@ -156,7 +159,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return _and_wake(unsent.update(state=State.DISCARDED, next_try_at=None, finished_at=Now()))
 
     def _to_sendable(self, *also: State) -> "DeliveryQuerySet":
-        return self.filter(state__in=(*FINISHED, State.HELD, *also), config__state=ConfigState.ON)
+        states = (*FINISHED, State.HELD, *also)
+        return self.filter(state__in=states, config__state=ConfigState.ON, event__redacted_at=None)
 
 
 def _and_wake(moved: int) -> int:
@@ -179,13 +183,14 @@ NOT_ON = {
         "The configuration of this post was removed, so the post cannot be sent any more."
     ),
 }
+REDACTED = _("The buyer's data were erased, so this cannot be posted any more.")
 
 
 class Delivery(models.Model):
     """One event on its way to one configuration: a row that is claimed, never popped."""
 
     class NotPossible(Exception):
-        """The row has moved on, or its configuration is not on. `str()` of it is a sentence for the page."""
+        """The row has moved on, its configuration is not on, or its buyer was erased. `str()` of it says which."""
 
     webhook_id = models.CharField(max_length=40, unique=True, editable=False)  # the same over all tries
     event = models.ForeignKey(Event, models.PROTECT, related_name="deliveries", verbose_name=_("event"))
@@ -252,7 +257,7 @@ class Delivery(models.Model):
     def reprocess(self) -> None:
         """delivered | failed | discarded | held -> waiting, tries counted afresh; earlier attempts stay.
 
-        Raises NotPossible if it is on its way, or its configuration is not on.
+        Raises NotPossible if it is on its way, its configuration is not on, or its buyer's data were erased.
         """
         if not self._rows()._to_sendable().send_again():
             raise self._not_possible(_("This post is already on its way."))
@@ -272,7 +277,10 @@ class Delivery(models.Model):
 
     def _not_possible(self, otherwise: Promise) -> "Delivery.NotPossible":
         """Why, as the rows stand now: it may be its configuration, or that somebody was quicker."""
-        state, config_state = self._rows().values_list("state", "config__state").get()
+        facts = ("state", "config__state", "event__redacted_at")
+        state, config_state, redacted_at = self._rows().values_list(*facts).get()
+        if redacted_at:
+            return self.NotPossible(REDACTED)
         if config_state in NOT_ON:
             return self.NotPossible(NOT_ON[config_state])
         if state == State.SENDING:

@@ -1,4 +1,4 @@
-"""What deliveries hears: of sales, what is to be posted; of configurations, what becomes of that."""
+"""What deliveries hears: of sales, what is to be posted, or erased; of configurations, what becomes of that."""
 
 from typing import Any
 
@@ -7,10 +7,17 @@ from django.dispatch import receiver
 from configurations.models import WebhookConfig
 from configurations.signals import configuration_disabled, configuration_enabled, configuration_removed
 from sales.models import AbandonedCart, StatusChange
-from sales.signals import cart_abandoned, subscription_changed, transaction_status_changed
+from sales.privacy import Buyer, Held
+from sales.signals import (
+    buyer_asked,
+    buyer_redacted,
+    cart_abandoned,
+    subscription_changed,
+    transaction_status_changed,
+)
 from sales.subscriptions import SubscriptionChange
 
-from . import disabling
+from . import disabling, privacy
 from .models import Delivery
 from .recording import record_carts, record_events, record_subscription_changes
 
@@ -28,6 +35,16 @@ def post_carts(carts: list[AbandonedCart], **_: Any) -> None:
 @receiver(subscription_changed)
 def post_subscription_changes(changes: list[SubscriptionChange], **_: Any) -> None:
     record_subscription_changes(changes)
+
+
+@receiver(buyer_asked)
+def tell_of_buyer(buyer: Buyer, **_: Any) -> list[Held]:
+    return privacy.hold_on(buyer)
+
+
+@receiver(buyer_redacted)
+def erase_buyer(buyer: Buyer, **_: Any) -> dict[str, int]:
+    return privacy.redact(buyer)
 
 
 @receiver(configuration_disabled)

@@ -86,7 +86,9 @@ def curl(delivery: Delivery) -> Shown:
 
 
 def curl_or_none(delivery: Delivery) -> Shown | None:
-    """The same; None where the post cannot be made, which its attempt says in words."""
+    """The same; None where the post cannot be made, which its attempt says in words, or its buyer was erased."""
+    if delivery.event.redacted_at:
+        return None
     try:
         return curl(delivery)
     except Exception:
@@ -95,7 +97,9 @@ def curl_or_none(delivery: Delivery) -> Shown | None:
 
 
 def payload(delivery: Delivery, *, raw: bool = False) -> Shown | None:
-    """What is posted; None where it cannot be made."""
+    """What is posted; None where it cannot be made, or where the buyer's data were erased."""
+    if delivery.event.redacted_at:
+        return None
     try:
         content = posting.body_of(delivery)
     except Exception:

@@ -18,7 +18,7 @@ from sales.models import Seller, Transaction
 
 from . import contract, relevance, wake
 from .explain import explain
-from .models import NOT_ON, Audience, Delivery, Event, State
+from .models import NOT_ON, REDACTED, Audience, Delivery, Event, State
 from .recording import new_delivery, why_not
 from .words import Explanation, Words
 
@@ -136,9 +136,12 @@ def send(event: Event, config: WebhookConfig) -> Delivery:
     """Post `event` to `config` after all, from its snapshot. Its reason why not stays with it as evidence.
 
     Raises Delivery.NotPossible where the configuration is not on, where its format has no such post for its
-    owner, or where the event was posted to it already: who asks twice sends once.
+    owner, where the buyer's data were erased, or where the event was posted to it already: who asks twice sends
+    once.
     """
     audience = event.audience_of(config.owner)
+    if event.redacted_at:
+        raise Delivery.NotPossible(REDACTED)
     if config.state in NOT_ON:
         raise Delivery.NotPossible(NOT_ON[config.state])
     if audience is None or not contract.sends(config.version, event.type, audience):
@@ -202,6 +205,7 @@ def _verdict(event: Event, config: WebhookConfig, delivery: Delivery | None) -> 
     reason, since = _reason(event, config, audience, delivery)
     can_send = (
         delivery is None
+        and not event.redacted_at
         and audience is not None
         and config.state == ConfigState.ON
         and contract.sends(config.version, event.type, audience)
@@ -237,6 +241,8 @@ _STATE_NOW = {
 
 def _today(event: Event, config: WebhookConfig, audience: Audience | None, reason: str | None) -> Words:
     """What is different by now. `reason` is why it was not posted; None where it was."""
+    if event.redacted_at:
+        return _("The buyer's data were erased since, so it is not posted any more.")
     if config.state in _STATE_NOW:
         same, words = _STATE_NOW[config.state]
         return "" if reason == same else words

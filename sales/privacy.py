@@ -33,6 +33,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from auditlog.models import LogEntry as Change
+from django.contrib.admin.models import LogEntry as Action
 from django.db import models, transaction
 from django.db.models import Q, QuerySet
 from django.utils.crypto import salted_hmac
@@ -154,7 +156,15 @@ class _Rows:
     facts: Sequence[str]
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        return self.rows.order_by("pk").values(*self.facts).iterator(BATCH)
+        for row in self.rows.order_by("pk").values(*self.facts).iterator(BATCH):
+            yield {name: _readable(value) for name, value in row.items()}
+
+
+def _readable(value: Any) -> Any:
+    """Bytes as text: nothing but an answer is any, and it may be in whatever encoding."""
+    return (
+        bytes(value).decode("utf-8", "backslashreplace") if isinstance(value, bytes | memoryview) else value
+    )
 
 
 _ABOUT = ("product__code", "product__name")
@@ -196,6 +206,8 @@ def redact(email: str, by: str) -> dict[str, int]:
     counts["sales.transaction"] += _erase(buyer.sales(), SALE_FACTS, buyer)
     counts["sales.abandonedcart"] += _erase(buyer.carts(), CART_FACTS, buyer)
     counts["sales.subscription"] += _erase(buyer.subscriptions(), SUBSCRIBER_FACTS, buyer)
+    counts["admin.logentry"] += _forget_in_log(Action, buyer)
+    counts["auditlog.logentry"] += _forget_in_log(Change, buyer)
     _ask_the_apps(buyer, by, counts)  # of what arose from these sales meanwhile
     counts = +counts
     logger.info("%s was redacted by %s: %s", buyer.pseudonym, by, dict(counts))
@@ -225,6 +237,12 @@ def _erase(rows: QuerySet[Any], facts: Sequence[str], buyer: Buyer) -> int:
                     rows.model.objects.filter(pk=row.pk).update(**dict.fromkeys(strays, ""))
             done += batch.update(**erased)
     return done
+
+
+def _forget_in_log(log: type[models.Model], buyer: Buyer) -> int:
+    """Of whatever staff changed, the log keeps the name that it had; a cart's is the buyer's e-mail."""
+    entries = log._default_manager.filter(object_repr__icontains=buyer.email)
+    return entries.update(object_repr=buyer.pseudonym)
 
 
 def strays_of(row: models.Model, buyer: Buyer, facts: Iterable[str] = ()) -> list[str]:

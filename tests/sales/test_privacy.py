@@ -110,7 +110,8 @@ def test_buyers_that_were_apart_stay_apart_and_one_stays_one(product):
 
 def test_run_again_it_finds_nothing(product, heard):
     factories.make_sale(product, **FACTS)
-    assert privacy.redact(EMAIL, by="a test") == {"sales.transaction": 1, "other.row": 2}
+    counts = privacy.redact(EMAIL, by="a test")
+    assert (counts["sales.transaction"], counts["other.row"]) == (1, 2)
     assert privacy.redact(EMAIL, by="a test") == {}
     assert [table.what for table in privacy.hold_on(EMAIL)] == ["other.row"]
 
@@ -128,7 +129,8 @@ def test_the_apps_hear_what_is_known_of_the_buyer_and_on_whose_word(product, hea
 def test_what_is_held_is_told_row_by_row(product, heard):
     factories.make_sale(product, **FACTS)
     factories.make_sale(product)
-    sale, other = privacy.hold_on(EMAIL)
+    held = {table.what: table for table in privacy.hold_on(EMAIL)}
+    sale, other = held["sales.transaction"], held["other.row"]
     assert (sale.what, sale.count) == ("sales.transaction", 1)
     row = next(iter(sale.rows))
     assert {name: row[name] for name in FACTS} == FACTS

@@ -10,8 +10,10 @@ import json
 import os
 import sys
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from datetime import timedelta
+from textwrap import fill
 from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
@@ -20,6 +22,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext as _
 
 DONE, PARTLY, REFUSED, STOPPED, NOBODY_READS = 0, 1, 2, 130, 141
+WIDTH = 100  # characters of a line of --help
 LINE_EVERY = 10  # seconds between two lines of progress in a log
 
 
@@ -33,9 +36,11 @@ class WithExamples(BaseCommand):
     examples = ""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        return super().create_parser(
+        parser = super().create_parser(
             prog_name, subcommand, formatter_class=_Formatter, epilog=self.examples, **kwargs
         )
+        parser.description = fill(str(self.help), WIDTH)
+        return parser
 
 
 class OperatorCommand(WithExamples):
@@ -117,6 +122,24 @@ class OperatorCommand(WithExamples):
     def _write_json(self, facts: dict[str, Any]) -> None:
         if self.as_json:
             self.stdout.write(json.dumps(facts, cls=DjangoJSONEncoder, ensure_ascii=False))
+
+
+def a_span(text: str) -> timedelta:
+    """The `type` of an argument that is a number of seconds above 0."""
+    try:
+        length = timedelta(seconds=float(text))
+    except (ValueError, OverflowError):
+        length = timedelta(0)
+    if length <= timedelta(0):
+        raise ArgumentTypeError(_("“%(text)s” is no number of seconds above 0.") % {"text": text})
+    return length
+
+
+def a_count(text: str) -> int:
+    """The `type` of an argument that counts, from 0."""
+    if not (text.isascii() and text.isdigit()):
+        raise ArgumentTypeError(_("“%(text)s” is no whole number from 0 on.") % {"text": text})
+    return int(text)
 
 
 def _write_to_nobody() -> None:

@@ -25,7 +25,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -60,16 +60,25 @@ RECORD_AGAIN = 0.5  # seconds
 KEEP_TRYING = 30.0  # seconds in which outcomes are kept while the database is out of reach
 
 
-def drain(budget: float | None = None, stop: Callable[[], bool] | None = None) -> int:
+Told = Callable[[Sequence[Result]], None]
+
+
+def drain(
+    budget: float | None = None, stop: Callable[[], bool] | None = None, told: Told | None = None
+) -> int:
     """Post all that is due, and recover what a dead worker held. Returns the number of attempts made.
 
-    After `budget` seconds (DELIVERY_DRAIN_BUDGET), or once `stop()` is true or it is told by SIGTERM or SIGINT, it starts nothing new,
-    gives back what it has not begun, and waits for what is in flight: at most DELIVERY_DEADLINE longer.
+    `told` hears of the results as they are recorded, in the main thread: it must be quick.
+
+    After `budget` seconds (DELIVERY_DRAIN_BUDGET), or once `stop()` is true or it is told by SIGTERM or SIGINT, it
+    starts nothing new, gives back what it has not begun, and waits for what is in flight: at most
+    DELIVERY_DEADLINE longer.
     Raises DatabaseError if the database is out of reach.
     """
     budget = settings.DELIVERY_DRAIN_BUDGET if budget is None else budget
-    with _told_to_end() as told, ThreadPoolExecutor(MOST_SLOTS, "post") as pool:
-        return _Drain(pool, time.monotonic() + budget, lambda: told() or (stop is not None and stop())).run()
+    with _told_to_end() as ends, ThreadPoolExecutor(MOST_SLOTS, "post") as pool:
+        until = time.monotonic() + budget
+        return _Drain(pool, until, lambda: ends() or (stop is not None and stop()), told).run()
 
 
 @lru_cache(maxsize=1)
@@ -113,8 +122,10 @@ class _Post:
 class _Drain:
     """One run of the engine. A post goes from `unsent` to `flying` to `landed`, and leaves when it is recorded."""
 
-    def __init__(self, pool: ThreadPoolExecutor, until: float, stop: Callable[[], bool]) -> None:
-        self.pool, self.until, self.stop = pool, until, stop
+    def __init__(
+        self, pool: ThreadPoolExecutor, until: float, stop: Callable[[], bool], told: Told | None
+    ) -> None:
+        self.pool, self.until, self.stop, self.told = pool, until, stop, told
         self.claim_id: UUID = uuid4()
         self.transport = transport()
         self.unsent: list[_Post] = []
@@ -333,7 +344,7 @@ class _Drain:
             for result in results:
                 self._record_alone(result)
         else:
-            self.made += len(results)
+            self._count(results)
             self.failing_since = None
         self.landed.clear()
 
@@ -345,7 +356,12 @@ class _Drain:
             logger.exception("The answer to %s cannot be stored.", result.delivery)
             result.outcome = replace(result.outcome, headers=[], body=b"", detail="")
             leases.record(self.claim_id, [result])
-        self.made += 1
+        self._count([result])
+
+    def _count(self, recorded: Sequence[Result]) -> None:
+        self.made += len(recorded)
+        if self.told is not None:
+            self.told(recorded)
 
 
 def lease_left_to_start() -> float:

@@ -2,9 +2,11 @@
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from django.db import DatabaseError
 from django.db.models import Case, Count, F, Min, Q, When
@@ -91,6 +93,23 @@ def posts() -> Posts:
     due = Delivery.objects.sendable().aggregate(count=Count("pk"), since=Min(since))
     lapsed = Delivery.objects.lease_ran_out().aggregate(count=Count("pk"), since=Min("lease_until"))
     return Posts(due["count"], due["since"], lapsed["count"], lapsed["since"])
+
+
+def due_by_host() -> dict[str, int]:
+    """{host: posts that are due there}, the most first."""
+    hosts: Counter[str] = Counter()
+    by_url = Delivery.objects.sendable().order_by().values_list("config__url").annotate(count=Count("pk"))
+    for url, count in by_url:
+        hosts[host_of(url)] += count
+    return dict(hosts.most_common())
+
+
+def host_of(url: str) -> str:
+    """As people write it; of a URL that names none, which an import may have left, the URL."""
+    try:
+        return urlsplit(url).hostname or url
+    except ValueError:
+        return url
 
 
 def lag(now: datetime) -> Lag:

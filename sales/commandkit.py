@@ -64,6 +64,7 @@ class OperatorCommand(WithExamples):
     def execute(self, *args: Any, **options: Any) -> Any:
         self.as_json = bool(options.get("as_json"))
         self.verbosity = options["verbosity"]
+        self.began = time.monotonic()
         self._progress: Progress | None = None
         try:
             try:

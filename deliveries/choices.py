@@ -23,6 +23,21 @@ class State(models.TextChoices):
 FINISHED = (State.DELIVERED, State.FAILED, State.DISCARDED)
 
 
+class Lane(models.IntegerChoices):
+    """Which posts go first, before their priority is looked at."""
+
+    FRESH = 0, _("Fresh")
+    BULK = 1, _("Bulk reprocess")  # behind all that is fresh
+
+
+class BulkState(models.TextChoices):
+    """How far a bulk reprocess may go; that it is finished shows in its posts."""
+
+    RUNNING = "running", _("Running")
+    PAUSED = "paused", _("Paused")  # what it had not sent is as it was before, and can be queued again
+    STOPPED = "stopped", _("Stopped")  # the same, for good
+
+
 class Problem(models.TextChoices):
     """What went wrong where no answer came, or none that can be read. The words are in `explain`."""
 

@@ -38,6 +38,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.utils import timezone
 
 from . import disabling, leases, posting, wake
+from .choices import Lane
 from .models import LEASE, Delivery
 from .results import Result, ours
 from .transport import Outcome, Transport
@@ -46,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 # Threads: more of them cost throughput where receivers are fast, and are needed where they are slow.
 FEWEST_SLOTS, MOST_SLOTS = 4, 48
+BULK_SLOTS = MOST_SLOTS // 4  # of bulk reprocesses, beside those of the fresh posts, which never wait for one
 SLOW = 0.05  # seconds: an answer that takes longer makes room for more threads
 # In flight at most for one configuration, and as long as slots stay free.
 A_CONFIGURATION, WHILE_IDLE = 4, 8
@@ -76,7 +78,7 @@ def drain(
     Raises DatabaseError if the database is out of reach.
     """
     budget = settings.DELIVERY_DRAIN_BUDGET if budget is None else budget
-    with _told_to_end() as ends, ThreadPoolExecutor(MOST_SLOTS, "post") as pool:
+    with _told_to_end() as ends, ThreadPoolExecutor(MOST_SLOTS + BULK_SLOTS, "post") as pool:
         until = time.monotonic() + budget
         return _Drain(pool, until, lambda: ends() or (stop is not None and stop()), told).run()
 
@@ -115,6 +117,10 @@ class _Post:
     def url(self) -> str:
         return self.delivery.config.url
 
+    @property
+    def is_bulk(self) -> bool:
+        return self.delivery.lane == Lane.BULK
+
     def result(self) -> Result:
         return Result(self.delivery, self.url, posting.stored(self.headers), self.outcome, self.probe)
 
@@ -133,6 +139,7 @@ class _Drain:
         self.finished: SimpleQueue[_Post] = SimpleQueue()  # what the threads hand back
         self.landed: list[_Post] = []
         self.in_flight: Counter[int] = Counter()  # by configuration
+        self.bulk_flying = 0
         self.slots = FEWEST_SLOTS
         self.look_again_at = 0.0  # for more that is due
         self.renew_at = time.monotonic() + RENEW_EVERY
@@ -169,14 +176,17 @@ class _Drain:
     # --- claim
 
     def _claim_more(self) -> None:
-        """Claim before what is unsent gets too little to fill the slots."""
+        """Claim before what is unsent gets too little to fill the slots; beside a bulk reprocess, what is fresh."""
         now = time.monotonic()
         idle = not (self.unsent or self.flying)
-        if len(self.unsent) >= self.slots or (now < self.look_again_at and not idle) or self._is_over():
+        only_fresh = len(self.unsent) >= self.slots
+        enough = only_fresh and not self.unsent[self.slots - 1].is_bulk  # the fresh ones come first
+        if enough or (now < self.look_again_at and not idle) or self._is_over():
             return
         limit = min(BATCH, BATCH_PER_SLOT * self.slots)
         try:
-            rows = leases.claim(self.claim_id, limit, self._full(now))
+            full = self._full(now, only_fresh=only_fresh)
+            rows = leases.claim(self.claim_id, limit, full, only_fresh=only_fresh)
             self._take_on(rows, now)
         except DatabaseError:
             if idle and not self.landed:
@@ -189,19 +199,25 @@ class _Drain:
             self.called_for_help = True
             wake.wake()  # there is more than this: an idle worker may join
 
-    def _full(self, now: float) -> set[int]:
-        """The configurations that have enough here: rows that wait for their turn, or answers that take long."""
-        waiting = Counter(post.delivery.config_id for post in self.unsent)
+    def _full(self, now: float, *, only_fresh: bool) -> set[int]:
+        """The configurations that have enough here: rows that wait for their turn, or answers that take long.
+
+        `only_fresh`: of those that are fresh, since no bulk reprocess keeps its own configuration's from going.
+        """
+        unsent = [post for post in self.unsent if not (only_fresh and post.is_bulk)]
+        flying = [post for post in self.flying.values() if not (only_fresh and post.is_bulk)]
+        waiting = Counter(post.delivery.config_id for post in unsent)
+        in_flight = Counter(post.delivery.config_id for post in flying)
         full = {config for config, count in waiting.items() if count >= A_CONFIGURATION}
-        slow = {post.delivery.config_id for post in self.flying.values() if now - post.started_at > SLOW}
-        return full | {config for config in slow if self.in_flight[config] >= A_CONFIGURATION}
+        slow = {post.delivery.config_id for post in flying if now - post.started_at > SLOW}
+        return full | {config for config in slow if in_flight[config] >= A_CONFIGURATION}
 
     def _take_on(self, deliveries: list[Delivery], claimed_at: float, *, probe: bool = False) -> None:
         if not deliveries:
             return
         keys = posting.Keys.of(deliveries)
         self.unsent += [_Post(delivery, keys, claimed_at, probe) for delivery in deliveries]
-        self.unsent.sort(key=lambda post: post.delivery.priority)
+        self.unsent.sort(key=lambda post: (post.delivery.lane, post.delivery.priority))
 
     # --- post
 
@@ -210,7 +226,7 @@ class _Drain:
         for most in (A_CONFIGURATION, WHILE_IDLE):
             kept = []
             for place, post in enumerate(self.unsent):
-                if len(self.flying) >= self.slots or self.ended:
+                if self.ended or not self._has_slot(post):  # nor has any behind it: they are sorted
                     kept += self.unsent[place:]
                     break
                 if self.in_flight[post.delivery.config_id] < most:
@@ -220,6 +236,12 @@ class _Drain:
                     kept.append(post)
             self.unsent = kept
 
+    def _has_slot(self, post: _Post) -> bool:
+        """Fresh posts have all slots to themselves; a bulk reprocess has those that they leave, and no more than its own."""
+        if post.is_bulk:
+            return self.bulk_flying < BULK_SLOTS and len(self.flying) < self.slots
+        return len(self.flying) - self.bulk_flying < self.slots
+
     def _start(self, post: _Post) -> bool:
         """False, and the drain ends, if the lease might run out before the answer is here."""
         post.started_at = time.monotonic()
@@ -228,6 +250,7 @@ class _Drain:
             return False
         self.flying[post.delivery.pk] = post
         self.in_flight[post.delivery.config_id] += 1
+        self.bulk_flying += post.is_bulk
         self.pool.submit(self._send, post)
         return True
 
@@ -261,6 +284,7 @@ class _Drain:
     def _land(self, post: _Post) -> None:
         del self.flying[post.delivery.pk]
         self.in_flight[post.delivery.config_id] -= 1
+        self.bulk_flying -= post.is_bulk
         self.landed.append(post)
         if post.done_at - post.started_at < SLOW:
             self.slots = max(FEWEST_SLOTS, self.slots - 1)

@@ -49,8 +49,10 @@ LOOKS_BACK = timedelta(days=30)
 def without_access(now: datetime) -> Q:
     """Who paid and has no access yet: the approved post of a sale that stands was not accepted at the first try."""
     given_up = (State.FAILED, State.HELD)
+    # Of what waits in a bulk reprocess the tries are those of before: it may have been accepted then.
+    tried = Q(tries__gt=0) & ~Q(state_before__in=(State.DELIVERED, State.DISCARDED))
     # All states in one condition too, for the index: an OR alone made SQLite read all posts of the 30 days.
-    not_accepted = Q(state__in=given_up) | Q(tries__gt=0)
+    not_accepted = Q(state__in=given_up) | Q(state_before__in=given_up) | tried
     return not_accepted & Q(
         state__in=(*given_up, State.WAITING, State.SENDING),
         event__type=EventType.APPROVED,
@@ -89,7 +91,7 @@ class Filters:
         if status := self.active.get("status"):
             posts = posts.filter(without_access(self.now) if status == NO_ACCESS else Q(state=status))
         if response := self.active.get("response"):
-            posts = posts.filter(_answered(response))
+            posts = posts.filter(answered(response))
         if event := self.active.get("event"):
             posts = posts.filter(event__type=event)
         if config := self.active.get("config"):
@@ -118,7 +120,7 @@ def read(
             filters.active[name] = value
         elif value:
             filters.notes.append(_UNKNOWN[name])
-    if (response := params.get("response", "").strip()) and _is_response(response):
+    if (response := params.get("response", "").strip()) and is_response(response):
         filters.active["response"] = response
     elif response:
         filters.notes.append(_UNKNOWN["response"])
@@ -184,7 +186,7 @@ def _moment(text: str) -> datetime | None:
     return at
 
 
-def _is_response(value: str) -> bool:
+def is_response(value: str) -> bool:
     return (
         value in RESPONSES
         or value in Problem.values
@@ -192,7 +194,7 @@ def _is_response(value: str) -> bool:
     )
 
 
-def _answered(response: str) -> Q:
+def answered(response: str) -> Q:
     if response == "none":
         return Q(last_status=None) & ~Q(last_problem="")
     if response == "page":

@@ -18,8 +18,10 @@ from django.db.models.functions import Now
 from configurations.models import SECRETS, WebhookConfig
 from configurations.models import State as ConfigState
 
-from . import disabling, retries
+from . import bulk, disabling, retries
+from .choices import FINISHED, Lane
 from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, State
+from .reprocessing import OUT_OF_BULK, discarded_or_as_before, held_or_as_before
 from .results import Result
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,8 @@ _RECORDED = [
     "last_status",
     "last_problem",
     "answered_page",
+    "state_before",
+    "lane",
 ]
 
 
@@ -50,12 +54,19 @@ def anything_to_do() -> bool:
 
 
 def recover() -> int:
-    """Make those due again whose worker renews no more; no try is counted. Returns how many."""
+    """Make those due again whose worker renews no more; no try is counted. Returns how many.
+
+    What a bulk reprocess has taken back meanwhile is as before it.
+    """
     lapsed = Delivery.objects.lease_ran_out()
     if not lapsed.exists():  # so that an idle drain takes no write lock
+        bulk.settle()
         return 0
-    _discard_redacted(lapsed)
-    return lapsed.update(state=State.WAITING, claim_id=None, lease_until=None)
+    with transaction.atomic():
+        _discard_redacted(lapsed)
+        moved = lapsed.update(state=State.WAITING, claim_id=None, lease_until=None)
+        bulk.settle()
+    return moved
 
 
 def settle_strays() -> int:
@@ -68,20 +79,28 @@ def settle_strays() -> int:
     if not pks:
         return 0
     removed = WebhookConfig.objects.filter(pk=OuterRef("config"), state=ConfigState.REMOVED)
+    held, discarded = held_or_as_before(), discarded_or_as_before()
     return (
         Delivery.objects.due()
         .filter(pk__in=pks)
         .annotate(is_removed=Exists(removed))
         .update(
-            state=Case(When(is_removed=True, then=Value(State.DISCARDED)), default=Value(State.HELD)),
-            finished_at=Case(When(is_removed=True, then=Now())),
+            **{name: Case(When(is_removed=True, then=discarded[name]), default=held[name]) for name in held},
+            **OUT_OF_BULK,
         )
     )
 
 
-def claim(claim_id: UUID, limit: int, full: Iterable[int] = ()) -> list[Delivery]:
-    """Up to `limit` posts that are due, most urgent first, now ours. `full`: configurations to leave out."""
+def claim(
+    claim_id: UUID, limit: int, full: Iterable[int] = (), *, only_fresh: bool = False
+) -> list[Delivery]:
+    """Up to `limit` posts that are due, most urgent first, now ours. `full`: configurations to leave out.
+
+    `only_fresh`: nothing of a bulk reprocess.
+    """
     due = Delivery.objects.sendable().exclude(config__in=full)
+    if only_fresh:
+        due = due.filter(lane=Lane.FRESH)
     return _take(due.most_urgent_first()[:limit], claim_id)
 
 
@@ -123,15 +142,21 @@ def renew(claim_id: UUID) -> int:
 
 def give_back(claim_id: UUID, deliveries: Iterable[Delivery], *, probes: bool = False) -> int:
     """What was claimed and not begun is as before: due, or held where it was a probe. No try is counted."""
-    theirs = _held_by(claim_id).filter(pk__in=[delivery.pk for delivery in deliveries])
-    _discard_redacted(theirs)
-    return theirs.update(state=State.HELD if probes else State.WAITING, claim_id=None, lease_until=None)
+    pks = [delivery.pk for delivery in deliveries]
+    if not pks:
+        return 0
+    theirs = _held_by(claim_id).filter(pk__in=pks)
+    with transaction.atomic():
+        _discard_redacted(theirs)
+        moved = theirs.update(state=State.HELD if probes else State.WAITING, claim_id=None, lease_until=None)
+        bulk.settle()
+    return moved
 
 
 def _discard_redacted(claimed: DeliveryQuerySet) -> None:
     """What was claimed while its buyer's data were erased waits no more."""
     claimed.filter(event__redacted_at__isnull=False).update(
-        state=State.DISCARDED, claim_id=None, lease_until=None, next_try_at=None, finished_at=Now()
+        **discarded_or_as_before(), **OUT_OF_BULK, claim_id=None, lease_until=None, next_try_at=None
     )
 
 
@@ -151,7 +176,7 @@ def record(claim_id: UUID, results: Sequence[Result]) -> None:
             .filter(pk__in=[r.delivery.pk for r in results])
             .order_by("pk")
         )
-        facts = ("pk", "tries", "attempts_made", "state", "claim_id", "now")
+        facts = ("pk", "tries", "attempts_made", "state", "claim_id", "state_before", "now")
         present = {pk: rest for pk, *rest in rows.annotate(now=Now()).values_list(*facts)}
         states = dict(
             WebhookConfig.objects.filter(pk__in={r.delivery.config_id for r in results}).values_list(
@@ -166,8 +191,9 @@ def record(claim_id: UUID, results: Sequence[Result]) -> None:
         )
         ours, late = [], []
         for result in results:
-            tries, attempts_made, state, holder, now = present[result.delivery.pk]
-            result.delivery.tries = tries + (not result.probe)
+            tries, attempts_made, state, holder, before, now = present[result.delivery.pk]
+            # Of what a bulk reprocess sends for the first time, the tries are those of the set before.
+            result.delivery.tries = (0 if before else tries) + (not result.probe)
             result.delivery.attempts_made = attempts_made + 1
             result.late = (state, holder) != (State.SENDING, claim_id)
             _conclude(result, now, states[result.delivery.config_id])
@@ -200,6 +226,7 @@ def _conclude(result: Result, now: datetime, config_state: str) -> None:
     delivery.last_status = outcome.status
     delivery.last_problem = outcome.problem or ""
     delivery.answered_page = result.answered_page()
+    delivery.state_before = ""
     if result.delivered:
         delivery.state = State.DELIVERED
     elif config_state == ConfigState.REMOVED:
@@ -213,8 +240,10 @@ def _conclude(result: Result, now: datetime, config_state: str) -> None:
         delivery.next_try_at = now + result.next.wait
     else:
         delivery.state = State.HELD
-    if delivery.state in (State.DELIVERED, State.FAILED, State.DISCARDED):
+    if delivery.state in FINISHED:
         delivery.finished_at = now
+    if delivery.state != State.WAITING:
+        delivery.lane = Lane.FRESH
 
 
 def _forget_the_buyer(result: Result) -> None:
@@ -224,6 +253,7 @@ def _forget_the_buyer(result: Result) -> None:
     delivery.body = ""
     if not result.late and delivery.state in (State.WAITING, State.HELD):
         delivery.state, delivery.next_try_at, delivery.finished_at = State.DISCARDED, None, result.at
+        delivery.lane = Lane.FRESH
 
 
 def _judge(results: Sequence[Result]) -> None:

@@ -1,6 +1,6 @@
 """What happened, to whom it is posted, and what came of each try.
 
-Nothing but the named methods here and `engine` writes a delivery's `state`, each as one compare-and-set: who
+Nothing but the named methods here, `bulk` and `engine` writes a delivery's `state`, each as one compare-and-set: who
 finds the row moved on since raises or counts, and never overwrites.
 """
 
@@ -22,10 +22,12 @@ from configurations.models import State as ConfigState
 from sales.models import AbandonedCart, Product, Seller, Subscription, Transaction
 
 from . import relevance, retries
-from .choices import FINISHED, Audience, Problem, State
+from .choices import FINISHED, Audience, Lane, Problem, State
 from .posted import Posted
 from .posted import SamplePost as SamplePost  # a model too, beside what it shares with attempts
 from .posted import new_webhook_id as new_webhook_id
+from .reprocessing import OUT_OF_BULK, discarded_or_as_before, held_or_as_before
+from .reprocessing import BulkReprocess as BulkReprocess
 from .tallies import Tally as Tally  # a model too
 
 LEASE = settings.DELIVERY_LEASE  # of a claim; renewed at every sixth of it while anything of it is unfinished
@@ -111,7 +113,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.due().filter(config__state=ConfigState.ON)
 
     def most_urgent_first(self) -> "DeliveryQuerySet":
-        return self.order_by("priority", F("next_try_at").asc(nulls_first=True), "pk")
+        return self.order_by("lane", "priority", F("next_try_at").asc(nulls_first=True), "pk")
 
     def lease_ran_out(self) -> "DeliveryQuerySet":
         """Claimed by a worker that renews no more. A lease far ahead is one from before the clock was set back."""
@@ -134,29 +136,32 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def send_again(self) -> int:
         """Whatever is not on its way goes at once: what waits, with its next try; the others, with a fresh set.
 
-        Only where the configuration is on and the buyer's data are not erased. Returns how many.
+        Only where the configuration is on and the buyer's data are not erased. What a bulk reprocess has not sent
+        yet counts as fresh from now on. Returns how many.
         """
+        has_tried = models.When(state=State.WAITING, state_before="", then=F("tries"))
         moved = self._to_sendable(State.WAITING).update(
             state=State.WAITING,
-            tries=models.Case(models.When(state=State.WAITING, then=F("tries")), default=0),
+            tries=models.Case(has_tried, default=0),
             next_try_at=None,
             finished_at=None,
+            **OUT_OF_BULK,
         )
         return _and_wake(moved)
 
     def release(self) -> int:
         """held -> waiting, tries counted afresh, where the configuration is on. Returns how many."""
         held = self.held().filter(config__state=ConfigState.ON, event__redacted_at=None)
-        return _and_wake(held.update(state=State.WAITING, tries=0, next_try_at=None))
+        return _and_wake(held.update(state=State.WAITING, tries=0, next_try_at=None, **OUT_OF_BULK))
 
     def hold(self) -> int:
-        """waiting -> held. Returns how many."""
-        return self.filter(state=State.WAITING).update(state=State.HELD)
+        """waiting -> held; what had arrived and only waited in a bulk reprocess, as it was. Returns how many."""
+        return self.filter(state=State.WAITING).update(**held_or_as_before(), **OUT_OF_BULK)
 
     def discard(self) -> int:
-        """held | waiting -> discarded. Returns how many."""
+        """held | waiting -> discarded; what was finished and only waited in a bulk, as it was. Returns how many."""
         unsent = self.filter(state__in=(State.HELD, State.WAITING))
-        return _and_wake(unsent.update(state=State.DISCARDED, next_try_at=None, finished_at=Now()))
+        return _and_wake(unsent.update(**discarded_or_as_before(), **OUT_OF_BULK, next_try_at=None))
 
     def _to_sendable(self, *also: State) -> "DeliveryQuerySet":
         states = (*FINISHED, State.HELD, *also)
@@ -200,6 +205,10 @@ class Delivery(models.Model):
     owner = models.ForeignKey(Seller, models.PROTECT, related_name="+", verbose_name=_("owner"))  # of config
     audience = models.CharField(_("copy"), max_length=10, choices=Audience, default=Audience.PRODUCER)
     version = models.CharField(_("version"), max_length=10, choices=Version)
+    # db_default: workers of the release before write rows without these two.
+    lane = models.PositiveSmallIntegerField(
+        _("lane"), choices=Lane, default=Lane.FRESH, db_default=Lane.FRESH
+    )
     priority = models.PositiveSmallIntegerField(_("priority"), default=Priority.THE_REST)
     created_at = models.DateTimeField(_("time"))  # of the event: the History's order
 
@@ -210,6 +219,19 @@ class Delivery(models.Model):
     claim_id = models.UUIDField(null=True, editable=False)
     lease_until = models.DateTimeField(null=True, editable=False)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    bulk = models.ForeignKey(
+        BulkReprocess,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="deliveries",
+        db_index=False,  # delivery_of_bulk
+        verbose_name=_("bulk reprocess"),
+    )
+    # What it was before its bulk reprocess, as long as that has not sent it; tries and finished_at still are of then.
+    state_before = models.CharField(
+        _("status before"), max_length=10, choices=State, blank=True, default="", db_default=""
+    )
 
     # The body, as it is posted at every try; empty until the first.
     body = models.TextField(_("payload"), blank=True)
@@ -225,12 +247,23 @@ class Delivery(models.Model):
         verbose_name_plural = _("deliveries")
         constraints = (
             models.CheckConstraint(condition=Q(state__in=State.values), name="delivery_state_known"),
+            models.CheckConstraint(
+                condition=Q(state_before__in=["", *State.values]), name="delivery_state_before_known"
+            ),
             models.UniqueConstraint(fields=["event", "config"], name="delivery_once_per_configuration"),
         )
         indexes = (
             # The claim: what is due, most urgent first.
             models.Index(
-                fields=["priority", "next_try_at", "id"], name="delivery_due", condition=Q(state="waiting")
+                fields=["lane", "priority", "next_try_at", "id"],
+                name="delivery_due_by_lane",
+                condition=Q(state="waiting"),
+            ),
+            # How far a bulk reprocess is, and what it has still to send.
+            models.Index(
+                fields=["bulk", "state", "state_before"],
+                name="delivery_of_bulk",
+                condition=Q(bulk__isnull=False),
             ),
             # Leases that ran out.
             models.Index(fields=["lease_until"], name="delivery_leased", condition=Q(state="sending")),

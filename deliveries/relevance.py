@@ -53,11 +53,17 @@ def stale(now: datetime, of: str = "") -> Q:
     return old_cart | Q(run_out, **{f"{of}type": EventType.BILLET_PRINTED})
 
 
+def undone(of: str = "") -> Q:
+    """Those that grant an access which was closed since: the sale was refunded, charged back or cancelled."""
+    granted = (EventType.APPROVED, EventType.COMPLETE)
+    return Q(**{f"{of}type__in": granted, f"{of}sale__status__in": UNDONE})
+
+
 def of_events(now: datetime) -> Case:
     """The Relevance of each event of a query."""
-    granted, asked = (EventType.APPROVED, EventType.COMPLETE), (EventType.BILLET_PRINTED, EventType.DELAYED)
+    asked = (EventType.BILLET_PRINTED, EventType.DELAYED)
     return Case(
-        When(type__in=granted, sale__status__in=UNDONE, then=Value(Relevance.UNDONE)),
+        When(undone(), then=Value(Relevance.UNDONE)),
         When(type__in=asked, sale__status__in=PAID, then=Value(Relevance.PAID)),
         When(stale(now), then=Value(Relevance.STALE)),
         default=Value(Relevance.FRESH),

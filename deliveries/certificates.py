@@ -43,7 +43,7 @@ def handshake_problem(
             )
         if error.verify_code in _OTHER_NAME:
             certificate = _certificate(address, host, seconds)
-            return Problem.TLS_WRONG_HOST, _names(certificate) if certificate else ""
+            return Problem.TLS_WRONG_HOST, names_of(certificate) if certificate else ""
         return Problem.TLS_UNTRUSTED, error.verify_message
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Problem.TLS, "hung up during the handshake"
@@ -75,7 +75,7 @@ def _certificate(address: tuple[int, tuple[Any, ...]], host: str, seconds: float
         return None
 
 
-def _names(certificate: x509.Certificate) -> str:
+def names_of(certificate: x509.Certificate) -> str:
     """ "example.com, www.example.com": the hosts that it is for, or the old way's common name."""
     try:
         stands_for = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -87,3 +87,13 @@ def _names(certificate: x509.Certificate) -> str:
     if not names:
         names = [str(a.value) for a in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
     return ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
+
+
+def issuer_of(certificate: x509.Certificate) -> str:
+    """Who vouches for it: the organisation and the name of the authority, as far as it says."""
+    names = [
+        str(attribute.value)
+        for oid in (x509.NameOID.ORGANIZATION_NAME, x509.NameOID.COMMON_NAME)
+        for attribute in certificate.issuer.get_attributes_for_oid(oid)
+    ]
+    return ", ".join(dict.fromkeys(names))

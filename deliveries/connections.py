@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address
 from typing import Any
@@ -46,11 +47,26 @@ class Failed(Exception):
         self.detail = detail
 
 
+@dataclass(slots=True)
+class Steps:
+    """How far one request came on a connection of its own; each time is monotonic, and None until it is done."""
+
+    began_at: float
+    addresses: list[str] = field(default_factory=list)  # of the name, before they are judged
+    found_at: float | None = None
+    address: str = ""  # the one of them that took the connection
+    connected_at: float | None = None
+    certificate: bytes = b""  # the server's (DER), once it was found good
+    secured_at: float | None = None
+
+
 class Clock:
-    """What one post may still take, in seconds and in bytes received."""
+    """What one post may still take, in seconds and in bytes received, and how far it has come."""
 
     def __init__(self, seconds: float) -> None:
-        self.ends = time.monotonic() + seconds
+        now = time.monotonic()
+        self.ends = now + seconds
+        self.steps = Steps(now)
         self.received = 0  # bytes, after TLS
         self.limit = (
             settings.DELIVERY_MAX_RESPONSE
@@ -190,12 +206,15 @@ class Safe:
                 problems.append(_why_not_connected(error))
                 continue
             self.address = family, address
+            clock.steps.address, clock.steps.connected_at = address[0], time.monotonic()
             return sock
         raise Failed(min(problems, key=_TELLS_MOST.index), self.place)
 
     def _checked_addresses(self, clock: Clock) -> list[tuple[int, int, int, tuple[Any, ...]]]:
         """Each address of the name once, all of them permitted. Raises addresses.Refused, Failed."""
         answer = self._find(clock)
+        clock.steps.addresses = list(dict.fromkeys(address[0] for *_, address in answer))
+        clock.steps.found_at = time.monotonic()
         for *_, address in answer:
             addresses.check_address(address[0])
         return list(
@@ -261,3 +280,5 @@ class SafeHTTPS(Safe, HTTPSConnection):
         except OSError as error:  # ssl.SSLError is one, and what _new_conn raises is none
             seconds = min(EXPLAIN_FOR, max(running.clock.ends - time.monotonic(), 0.1))
             raise Failed(*handshake_problem(error, self.place, self.address, self.host, seconds)) from error
+        steps: Steps = running.clock.steps
+        steps.certificate, steps.secured_at = self.sock.getpeercert(binary_form=True), time.monotonic()

@@ -137,15 +137,20 @@ class Pools:
 
 
 class Request(PreparedRequest):
-    """A POST whose parts are those that the address check took apart; no parser sees the URL again."""
+    """A POST, or with no body at all a HEAD. Its parts are those that the address check took apart: no parser
+    sees the URL again.
+    """
 
-    def __init__(self, target: addresses.Target, pool: Pool, headers: dict[str, str], body: bytes) -> None:
+    def __init__(
+        self, target: addresses.Target, pool: Pool, headers: dict[str, str], body: bytes | None
+    ) -> None:
         super().__init__()
-        self.method = "POST"
+        self.method = "HEAD" if body is None else "POST"
         self.url = target.url
         self.target = target
         self.pool = pool
-        self.prepare_headers(headers | {"Accept-Encoding": "identity", "Content-Length": str(len(body))})
+        length = {} if body is None else {"Content-Length": str(len(body))}
+        self.prepare_headers(headers | {"Accept-Encoding": "identity"} | length)
         self.body = body
 
 

@@ -23,11 +23,13 @@ from configurations import addresses
 
 from . import names
 from .certificates import in_words
-from .connections import Clock, Failed, timed
+from .connections import Clock, Failed, Steps, timed
 from .models import Problem
 from .pools import Adapter, Pools, Request
 
 logger = logging.getLogger(__name__)
+
+NOBODYS = 0  # in place of a configuration's id, which begin at 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,21 @@ class Transport:
         Within DELIVERY_DEADLINE seconds, from the look-up of the name to the last byte. Redirects are not
         followed.
         """
+        return self._ask(config_id, url, headers, body, Clock(settings.DELIVERY_DEADLINE))
+
+    def head(self, url: str, headers: dict[str, str]) -> tuple[Outcome, Steps]:
+        """HEAD `url` over a connection of its own, and see how far that comes. Nothing is posted."""
+        clock = Clock(settings.DELIVERY_DEADLINE)
+        clock.fresh = True
+        outcome = self._ask(NOBODYS, url, headers | {"Connection": "close"}, None, clock)
+        return outcome, clock.steps
+
+    def _ask(
+        self, config_id: int, url: str, headers: dict[str, str], body: bytes | None, clock: Clock
+    ) -> Outcome:
         started_at, began = timezone.now(), time.monotonic()
         answer, place = _Answer(), ""
-        with timed(Clock(settings.DELIVERY_DEADLINE)) as clock:
+        with timed(clock):
             try:
                 target = addresses.parse(url)
                 place = target.place

@@ -23,6 +23,9 @@ from django.utils.translation import gettext as _
 
 DONE, PARTLY, REFUSED, STOPPED, NOBODY_READS = 0, 1, 2, 130, 141
 WIDTH = 100  # characters of a line of --help
+_SIGNS = {n: 0x2400 + n for n in range(32) if chr(n) not in "\t\n"} | {127: 0x2421}
+# Controls of an older kind, and marks that turn the direction of writing.
+_SIGNS |= dict.fromkeys([*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD)
 LINE_EVERY = 10  # seconds between two lines of progress in a log
 
 
@@ -110,7 +113,7 @@ class OperatorCommand(WithExamples):
     def say(self, text: Any) -> None:
         """A sentence for whoever watches; nothing with --json or --verbosity 0."""
         if text and not self.as_json and self.verbosity:
-            self.stdout.write(str(text))
+            self.stdout.write(plain(str(text)))
 
     def finish(self, text: Any, facts: dict[str, Any], code: int = DONE) -> None:
         """The last word: the sentence, or with --json the facts. Exits with `code` unless it is DONE."""
@@ -123,6 +126,11 @@ class OperatorCommand(WithExamples):
     def _write_json(self, facts: dict[str, Any]) -> None:
         if self.as_json:
             self.stdout.write(json.dumps(facts, cls=DjangoJSONEncoder, ensure_ascii=False))
+
+
+def plain(text: str) -> str:
+    """The text with signs in place of control characters, which would act on the terminal that shows it."""
+    return text.translate(_SIGNS)
 
 
 def a_span(text: str) -> timedelta:

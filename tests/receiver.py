@@ -16,6 +16,7 @@ class Post:
     path: str
     headers: dict[str, str]  # names in lower case
     body: bytes
+    method: str = "POST"
     at: float = field(default_factory=time.monotonic)
 
 
@@ -45,7 +46,8 @@ class Receiver:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                answer = receiver._got(Post(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+                headers = {k.lower(): v for k, v in self.headers.items()}
+                answer = receiver._got(Post(self.path, headers, body, self.command))
                 if answer.delay:
                     receiver._ended.wait(answer.delay)
                 if answer.close:

@@ -2,15 +2,18 @@
 
 import ssl
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+SENT_LATER = timedelta(days=30)  # what backfill looks back
+
 
 @register("deliveries")
 def check_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    return [*_times(), *_authorities(), *_lists()]
+    return [*_times(), *_authorities(), *_lists(), *_retention()]
 
 
 def _times() -> Iterator[CheckMessage]:
@@ -63,4 +66,21 @@ def _lists() -> Iterator[CheckMessage]:
             "DELIVERY_ALLOWED_PORTS names no port: nothing could be posted.",
             hint="Write port numbers, with commas between: 80,443.",
             id="deliveries.E005",
+        )
+
+
+def _retention() -> Iterator[CheckMessage]:
+    days = settings.HISTORY_RETENTION_DAYS
+    if days < 0:
+        yield Error(
+            f"HISTORY_RETENTION_DAYS is {days}.",
+            hint="Write a number of days, or 0 to keep the History for ever.",
+            id="deliveries.E006",
+        )
+    elif 0 < days < SENT_LATER.days:
+        yield Warning(
+            f"HISTORY_RETENTION_DAYS is {days}, and a new configuration can be sent the events of the last "
+            f"{SENT_LATER.days} days: the older ones of these are deleted by then.",
+            hint=f"Set it to {SENT_LATER.days} or more.",
+            id="deliveries.W002",
         )

@@ -14,6 +14,8 @@ import os
 import signal
 import sys
 import time
+from datetime import UTC, datetime, timedelta
+from datetime import time as dt_time
 from multiprocessing import RawValue
 from types import FrameType
 from typing import Any
@@ -21,6 +23,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, transaction
 from django.dispatch import receiver
+from django.utils import timezone
 from django_q.cluster import Cluster
 from django_q.models import Schedule
 from django_q.signals import post_execute, pre_execute
@@ -33,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between two looks of the clock
 SWEEP = "deliveries.tasks.sweep"
+PURGE, PURGE_AT = "deliveries.tasks.purge", dt_time(6, 17)  # UTC: deep in the night of Brazil
 FROZEN = 3  # exit code: the supervisor is to start a new one
 
 # Shared by all forks of the parent, and without a lock: who is killed while he holds one freezes the rest.
@@ -95,7 +99,7 @@ class Parent:
         try:
             self._cluster.start()  # before the database is touched: a connection must not be forked
             wake.taken()  # by whom, if it is set, nobody knows
-            schedule_sweep()
+            schedule_jobs()
             return self._watch()
         finally:
             self._kill()
@@ -156,13 +160,26 @@ class Parent:
             self._cluster.sentinel.join()
 
 
-def schedule_sweep() -> None:
-    """Have django-q2 run the sweep every minute."""
+def schedule_jobs() -> None:
+    """Have django-q2 run the sweep every minute, and the purge every night."""
     with transaction.atomic():
         WakeFlag.objects.get_or_create(pk=1)
         WakeFlag.objects.select_for_update().get(pk=1)  # a second cluster that starts now waits, and finds it
         if not Schedule.objects.filter(func=SWEEP).exists():
             Schedule.objects.create(name="sweep", func=SWEEP, schedule_type=Schedule.MINUTES, minutes=1)
+        if not Schedule.objects.filter(func=PURGE, schedule_type=Schedule.DAILY).exists():
+            now = timezone.now()
+            tonight = datetime.combine(now, PURGE_AT, UTC)
+            first = tonight if tonight > now else tonight + timedelta(days=1)
+            Schedule.objects.create(name="purge", func=PURGE, schedule_type=Schedule.DAILY, next_run=first)
+
+
+def schedule_rest_of_purge() -> None:
+    """Once more, in a minute, so that posts have the workers in between. Django-q2 forgets it when it has run."""
+    soon = timezone.now() + timedelta(minutes=1)
+    Schedule.objects.update_or_create(
+        func=PURGE, schedule_type=Schedule.ONCE, defaults={"name": "the rest of the purge", "next_run": soon}
+    )
 
 
 def die_with_parent() -> None:

@@ -8,7 +8,7 @@ from django_q.models import Failure
 
 from configurations.models import Token, WebhookConfig
 
-from . import cluster, disabling, engine, leases, testing, wake
+from . import cluster, disabling, engine, leases, retention, testing, wake
 from .models import WakeFlag
 
 KEEP_FAILURES = timedelta(days=7)  # of jobs, not of posts: django-q2 keeps them for ever
@@ -35,6 +35,14 @@ def sweep() -> None:
     WebhookConfig.objects.forget_old_secrets()
     testing.forget_old()
     WakeFlag.objects.update_or_create(pk=1, defaults={"swept_at": Now()})
+
+
+def purge() -> None:
+    """Every night: delete what is older than the retention. What is left after the budget is done in a minute."""
+    if not settings.HISTORY_RETENTION_DAYS:
+        return
+    if not retention.delete_for(settings.DELIVERY_DRAIN_BUDGET, cluster.ending):
+        cluster.schedule_rest_of_purge()
 
 
 def _wake_for_the_rest() -> None:

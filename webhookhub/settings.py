@@ -188,6 +188,9 @@ DELIVERY_SOURCE_ADDRESSES = env.list("DELIVERY_SOURCE_ADDRESSES", default=[])
 # A PEM file of authorities to trust beside the usual ones, e.g. a company's own. Empty: only the usual.
 DELIVERY_CA_FILE = env.str("DELIVERY_CA_FILE", "")
 
+# Days that what is finished stays in the History, with its attempts. 0: for ever.
+HISTORY_RETENTION_DAYS = env.int("HISTORY_RETENTION_DAYS", 90)
+
 # --- Mail ---------------------------------------------------------------------------------------------
 
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))

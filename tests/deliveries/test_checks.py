@@ -13,6 +13,12 @@ def test_the_settings_of_a_fresh_installation_are_well():
     assert said() == set()
 
 
+@pytest.mark.parametrize("days", [0, 30])
+def test_the_history_may_be_kept_for_ever_or_for_a_month(days):
+    with override_settings(HISTORY_RETENTION_DAYS=days):
+        assert said() == set()
+
+
 @pytest.mark.parametrize(
     ("settings", "id_"),
     [
@@ -23,6 +29,8 @@ def test_the_settings_of_a_fresh_installation_are_well():
         ({"DELIVERY_CA_FILE": __file__}, "deliveries.E003"),
         ({"DELIVERY_RETRY_AFTER": [timedelta(0)]}, "deliveries.E004"),
         ({"DELIVERY_ALLOWED_PORTS": []}, "deliveries.E005"),
+        ({"HISTORY_RETENTION_DAYS": -1}, "deliveries.E006"),
+        ({"HISTORY_RETENTION_DAYS": 7}, "deliveries.W002"),
     ],
 )
 def test_a_wrong_one_is_named_with_what_to_do(settings, id_):

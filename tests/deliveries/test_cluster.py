@@ -8,13 +8,15 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 from django_q.models import Schedule
 from django_q.signals import pre_enqueue
 
-from deliveries.cluster import Suspicion, schedule_sweep
+from deliveries.cluster import Suspicion, schedule_jobs
 from deliveries.models import Delivery, DeliveryAttempt, Problem, State
 from tests import factories
 from tests.receiver import Answer, Receiver
@@ -277,7 +279,15 @@ def test_a_suspicion_must_last_with_nothing_moving(monkeypatch, settings):
 
 
 def test_the_sweep_is_scheduled_once_and_runs_every_minute():
-    schedule_sweep()
-    schedule_sweep()
-    schedule = Schedule.objects.get()
+    schedule_jobs()
+    schedule_jobs()
+    schedule = Schedule.objects.get(name="sweep")
     assert (schedule.func, schedule.schedule_type, schedule.minutes) == ("deliveries.tasks.sweep", "I", 1)
+
+
+def test_the_purge_is_scheduled_once_and_runs_every_night():
+    schedule_jobs()
+    schedule_jobs()
+    schedule = Schedule.objects.get(func="deliveries.tasks.purge")
+    assert (schedule.schedule_type, f"{schedule.next_run:%H:%M}") == (Schedule.DAILY, "06:17")
+    assert timedelta(0) < schedule.next_run - timezone.now() <= timedelta(days=1)

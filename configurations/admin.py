@@ -12,6 +12,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from sales.adminkit import (
+    Audited,
     BigTable,
     Evidence,
     Question,
@@ -116,7 +117,7 @@ def _named(config: WebhookConfig) -> SafeString:
 
 
 @admin.register(WebhookConfig)
-class WebhookConfigAdmin(WritesOnlyChanges, BigTable):
+class WebhookConfigAdmin(WritesOnlyChanges, Audited, BigTable):
     """The state moves by the actions, and nobody deletes a configuration: its owner removes it, its history stays."""
 
     form = StaffConfigForm
@@ -225,7 +226,7 @@ class WebhookConfigAdmin(WritesOnlyChanges, BigTable):
 
 
 @admin.register(Token)
-class TokenAdmin(Evidence, BigTable):
+class TokenAdmin(Evidence, Audited, BigTable):
     """Whose token is how old; the token itself is the seller's alone."""
 
     list_display = ("seller", "rotated_at", "rotates_at")

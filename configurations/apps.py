@@ -7,6 +7,7 @@ class ConfigurationsConfig(AppConfig):
     verbose_name = _("Webhook configurations")
 
     def ready(self) -> None:
-        from . import checks, encryption  # noqa: F401  the checks register themselves with Django
+        from . import audit, checks, encryption  # noqa: F401  the checks register themselves with Django
 
         encryption.check_keys()
+        audit.begin()

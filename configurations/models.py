@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from sales.models import Product, Seller
 
+from . import audit
 from .encryption import EncryptedTextField
 from .events import BY_TYPE, Description, EventType
 from .signals import configuration_disabled, configuration_enabled, configuration_removed
@@ -44,8 +45,17 @@ def new_token() -> str:
 class TokenQuerySet(models.QuerySet["Token"]):
     def settle(self) -> int:
         """Let go of the values that a rotation has replaced by now, by the database's clock. Returns how many."""
-        due = self.filter(rotates_at__lte=Now())
-        return due.update(value=F("next_value"), rotated_at=F("rotates_at"), next_value=None, rotates_at=None)
+        with transaction.atomic():
+            due = self.filter(rotates_at__lte=Now())
+            locked = due.select_related("seller").select_for_update(of=("self",))
+            tokens = list(locked.defer("value", "next_value"))
+            if not tokens:
+                return 0
+            moved = due.update(
+                value=F("next_value"), rotated_at=F("rotates_at"), next_value=None, rotates_at=None
+            )
+            audit.token_rotations_came(tokens)
+        return moved
 
 
 class Token(models.Model):
@@ -77,6 +87,10 @@ class Token(models.Model):
     def __str__(self) -> str:
         return f"{self._meta.verbose_name} #{self.seller_id}"  # never its value: the admin shows it
 
+    def get_additional_data(self) -> dict[str, str]:
+        """For the audit log: whose it is."""
+        return {"owner": str(self.seller)}
+
     @property
     def masked(self) -> str:
         return masked(self.value)
@@ -98,17 +112,26 @@ class Token(models.Model):
         mine = Token.objects.filter(pk=self.pk)
         mine.settle()
         free = mine.filter(rotates_at=None)
-        if at:
-            moved = free.update(next_value=new_token(), rotates_at=at)
-        else:
-            moved = free.update(value=new_token(), rotated_at=Now())
+        with transaction.atomic():
+            if at:
+                moved = free.update(next_value=new_token(), rotates_at=at)
+            else:
+                moved = free.update(value=new_token(), rotated_at=Now())
+            if moved and at:
+                audit.token_rotation_set(self, at)
+            elif moved:
+                audit.token_rotated(self)
         self.refresh_from_db()
         return bool(moved)
 
     def keep(self) -> bool:
         """Call off the rotation that is set. False if its time has come, or none is."""
         ahead = Token.objects.filter(pk=self.pk, rotates_at__gt=Now())
-        moved = ahead.update(next_value=None, rotates_at=None)
+        with transaction.atomic():
+            at = ahead.values_list("rotates_at", flat=True).first()
+            moved = ahead.update(next_value=None, rotates_at=None)
+            if moved and at:
+                audit.token_rotation_called_off(self, at)
         self.refresh_from_db()
         return bool(moved)
 
@@ -221,6 +244,10 @@ class WebhookConfig(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("configurations:edit", args=[self.pk])
 
+    def get_additional_data(self) -> dict[str, str]:
+        """For the audit log: whose it is."""
+        return {"owner": str(self.owner)}
+
     @property
     def asked_for(self) -> list[Description]:
         """The events it asks for, described, in the order of the form."""
@@ -251,15 +278,18 @@ class WebhookConfig(models.Model):
         False, and nothing changes, while an earlier one still signs: a receiver may have nothing else yet.
         """
         free = Q(previous_secret_until=None) | Q(previous_secret_until__lte=Now())
-        moved = (
-            WebhookConfig.objects.not_removed()
-            .filter(free, pk=self.pk)
-            .update(
-                secret=new_secret(),
-                previous_secret=F("secret"),
-                previous_secret_until=Now() + models.Value(OVERLAP, models.DurationField()),
+        with transaction.atomic():
+            moved = (
+                WebhookConfig.objects.not_removed()
+                .filter(free, pk=self.pk)
+                .update(
+                    secret=new_secret(),
+                    previous_secret=F("secret"),
+                    previous_secret_until=Now() + models.Value(OVERLAP, models.DurationField()),
+                )
             )
-        )
+            if moved:
+                audit.secret_rotated(self)
         self.refresh_from_db(fields=[*SECRETS, "previous_secret_until"])
         return bool(moved)
 
@@ -293,10 +323,11 @@ class WebhookConfig(models.Model):
         """One compare-and-set; False if the row was in none of the states `from_` any more."""
         because = {"disabled_because": "", "disabled_detail": ""} | because
         with transaction.atomic():
-            moved = WebhookConfig.objects.filter(pk=self.pk, state__in=from_).update(
-                state=state, state_changed_at=Now(), **because
-            )
-            if moved:
+            rows = WebhookConfig.objects.filter(pk=self.pk, state__in=from_)
+            before = rows.select_for_update().values_list("state", flat=True).first()
+            moved = rows.update(state=state, state_changed_at=Now(), **because)
+            if moved and before:
                 self.refresh_from_db(fields=["state", "state_changed_at", *because])
+                audit.moved(self, before)
                 signal.send(WebhookConfig, config=self)
         return bool(moved)

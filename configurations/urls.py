@@ -11,6 +11,7 @@ urlpatterns = [
     path("token/rotate/", key_views.rotate_token, name="rotate_token"),
     path("token/keep/", key_views.keep_token, name="keep_token"),
     path("<int:pk>/", views.edit, name="edit"),
+    path("<int:pk>/changes/", views.changes, name="changes"),
     path("<int:pk>/disable/", views.disable, name="disable"),
     path("<int:pk>/remove/", views.remove, name="remove"),
     path("<int:pk>/added/", key_views.added, name="added"),

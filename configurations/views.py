@@ -13,12 +13,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from sales.views import seller_required
 
-from . import addresses
+from . import addresses, audit
 from .forms import PRESETS, ConfigForm
 from .key_views import remember_added
 from .models import SECRETS, State, Token, WebhookConfig
 
 PAGE = 100  # rows
+CHANGES_PAGE = 25
 
 
 @require_safe
@@ -39,6 +40,18 @@ def add(request: HttpRequest) -> HttpResponse:
 @login_required
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     return _form_page(request, _theirs(request, pk))
+
+
+@require_safe
+@login_required
+def changes(request: HttpRequest, pk: int) -> HttpResponse:
+    """Who changed what of the configuration, and when: its owner, support, or we."""
+    config = _theirs(request, pk)
+    page = Paginator(audit.of(config), CHANGES_PAGE).get_page(request.GET.get("page"))
+    entries = [audit.shown_to_owner(entry, config) for entry in page]
+    return render(
+        request, "configurations/changes.html", {"config": config, "page": page, "entries": entries}
+    )
 
 
 @require_POST

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .accounts import NotInvited, change_login, email_taken, give_login, invite, send_invitation
 from .adminkit import (
+    Audited,
     BigTable,
     Evidence,
     Question,
@@ -26,13 +27,14 @@ from .adminkit import (
     list_link,
     named_link,
 )
+from .audit_admin import LogEntryAdmin
 from .forms import time_zones
 from .models import AbandonedCart, Product, Seller, Transaction
 from .statuses import SaleStatus
 from .subscription_admin import PlanAdmin, SubscriptionAdmin
 from .templatetags.formats import number
 
-__all__ = ("PlanAdmin", "SubscriptionAdmin")  # registered there
+__all__ = ("LogEntryAdmin", "PlanAdmin", "SubscriptionAdmin")  # registered there
 
 # --- Sellers ------------------------------------------------------------------------------------------
 
@@ -141,7 +143,7 @@ def _to_invite(count: int, facts: list[str]) -> Question:
 
 
 @admin.register(Seller)
-class SellerAdmin(WritesOnlyChanges, BigTable):
+class SellerAdmin(WritesOnlyChanges, Audited, BigTable):
     form = SellerForm
     list_display = ("name", "code", "email", "login", "legal_nature", "created_at")
     list_filter = (LoginFilter, "legal_nature", "language")
@@ -219,7 +221,7 @@ class SellerAdmin(WritesOnlyChanges, BigTable):
 
 
 @admin.register(Product)
-class ProductAdmin(WritesOnlyChanges, BigTable):
+class ProductAdmin(WritesOnlyChanges, Audited, BigTable):
     list_display = ("name", "code", "seller", "shares_buyers", "is_physical", "has_co_production", "sales")
     list_filter = ("shares_buyers", "is_physical", "has_co_production")
     list_select_related = ("owner",)

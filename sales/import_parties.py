@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from django.db import models
 from django.utils.translation import gettext as _
 
+from . import audit
 from .import_rows import SALE, SUBSCRIPTION, BadRow, Row
 from .models import AbandonedCart, Plan, Product, Seller, Subscription, Transaction
 from .subscriptions import record_subscription_changes
@@ -96,6 +97,8 @@ class Parties:
         if not self.dry_run:
             for model in rows:
                 model.objects.bulk_create(rows[model])
+            audit.created(rows[Seller])
+            audit.created(rows[Product])
             record_subscription_changes(
                 [row for row in new if isinstance(row, Subscription)], notify=self.notify
             )

@@ -6,7 +6,19 @@ from zoneinfo import ZoneInfo
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 
+from . import audit
 from .models import Seller
+
+
+class AuditMiddleware:
+    """What a request changes is logged as its user's, with the address that it came from."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with audit.acting(request):
+            return self.get_response(request)
 
 
 class SellerLocaleMiddleware:

@@ -92,6 +92,10 @@ class Product(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def get_additional_data(self) -> dict[str, str]:
+        """For the audit log: whose it is."""
+        return {"owner": str(self.owner)}
+
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:

@@ -69,6 +69,7 @@ def test_all_addresses_are_known():
         "configurations:disable",
         "configurations:remove",
         "configurations:added",
+        "configurations:changes",
         "configurations:secret",
         "configurations:rotate_secret",
     }

@@ -28,7 +28,16 @@ from sales.templatetags.formats import number
 
 from . import showing
 from .explain import explain
-from .models import CONFIG_SECRETS, Delivery, DeliveryAttempt, DeliveryQuerySet, EndpointHealth, Event, State
+from .models import (
+    CONFIG_SECRETS,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryQuerySet,
+    EndpointHealth,
+    Event,
+    State,
+    Tally,
+)
 
 _COLOURS = {
     State.WAITING: "wait", State.SENDING: "info", State.DELIVERED: "ok", State.FAILED: "bad",
@@ -381,3 +390,33 @@ class EndpointHealthAdmin(Evidence, BigTable):
     @admin.display(description=_("posts"))
     def posts(self, health: EndpointHealth) -> str | SafeString:
         return links(list_link("deliveries_delivery", _("Posts"), config__id__exact=health.pk))
+
+
+@admin.register(Tally)
+class TallyAdmin(Evidence, BigTable):
+    """What is left of posts that were deleted for their age."""
+
+    list_display = ("day", "config_link", "owner_link", "event", "status", "posts", "attempts")
+    list_filter = ("state", "event", "day")
+    list_select_related = ("config__owner",)
+    search_fields = ("config__name", "config__owner__name", "config__owner__code__exact")
+    search_help_text = _("The configuration's name, or its owner's name or code")
+    date_hierarchy = "day"
+    ordering = ("-day", "-pk")
+    fields = list_display
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tally]:
+        return super().get_queryset(request).defer(*CONFIG_SECRETS)
+
+    @admin.display(description=_("configuration"), ordering="config__name")
+    def config_link(self, tally: Tally) -> Any:
+        return link(tally.config)
+
+    @admin.display(description=_("owner"), ordering="config__owner__name")
+    def owner_link(self, tally: Tally) -> Any:
+        return link(tally.config.owner)
+
+    @admin.display(description=_("status"), ordering="state")
+    def status(self, tally: Tally) -> SafeString:
+        return badge(_COLOURS[State(tally.state)], tally.get_state_display())

@@ -4,6 +4,7 @@ An event is the buyer's if it names their e-mail, or arose from a sale, cart or 
 go with it: each body is made from the event, and what a receiver answered may repeat it.
 """
 
+import json
 from typing import Any
 
 from django.db import transaction
@@ -15,7 +16,7 @@ from configurations.models import WebhookConfig
 from sales.models import AbandonedCart, Subscription, Transaction
 from sales.privacy import CART_FACTS, SALE_FACTS, SUBSCRIBER_FACTS, Buyer, Held, batches
 
-from .models import Delivery, DeliveryAttempt, EndpointHealth, Event, Problem, State
+from .models import BulkReprocess, Delivery, DeliveryAttempt, EndpointHealth, Event, Problem, State
 
 BATCH = 100  # events of one transaction, with all their posts and attempts
 UNSENT = (State.WAITING, State.HELD, State.SENDING)
@@ -66,6 +67,11 @@ def redact(buyer: Buyer) -> dict[str, int]:
     ):
         if buyer.is_in(getattr(row, column)):
             type(row).objects.filter(pk=row.pk).update(**{column: ""})
+    for bulk in BulkReprocess.objects.exclude(selection={}).only("selection"):
+        if buyer.is_in(
+            json.dumps(bulk.selection)
+        ):  # a search for the buyer, of which nothing is left to be sent
+            BulkReprocess.objects.filter(pk=bulk.pk).update(selection={})
     return counts
 
 

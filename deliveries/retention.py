@@ -70,7 +70,7 @@ def months(before: datetime) -> list[Month]:
     for row in _by_month(_old_posts(before), "created_at", attempts=Sum("attempts_made")):
         found[row["month"]] = Deleted(row["n"], row["attempts"])
     staying = Delivery.objects.filter(event=OuterRef("pk")).filter(
-        ~Q(state__in=FINISHED) | Q(created_at__gte=before) | Q(finished_at__gte=before)
+        ~Q(state__in=FINISHED) | Q(created_at__gte=before) | Q(finished_at__gte=before) | ~Q(state_before="")
     )
     events = Event.objects.filter(occurred_at__lt=before).filter(~Exists(staying))
     for row in _by_month(events, "occurred_at"):
@@ -88,9 +88,12 @@ def _by_month(rows: QuerySet[Any], column: str, **sums: Any) -> QuerySet[Any]:
 
 
 def _old_posts(before: datetime) -> DeliveryQuerySet:
-    """Finished, and both older than that: one that was sent again lately is still of interest."""
+    """Finished, and both older than that: one that was sent again lately is still of interest.
+
+    What a bulk reprocess that was paused has still to send looks finished, and is not.
+    """
     ended = Q(finished_at=None) | Q(finished_at__lt=before)
-    return Delivery.objects.finished().filter(ended, created_at__lt=before)
+    return Delivery.objects.finished().filter(ended, created_at__lt=before, state_before="")
 
 
 def _old_events(before: datetime) -> QuerySet[Event]:

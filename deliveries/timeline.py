@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -14,9 +15,10 @@ from django.utils.translation import gettext_lazy as _
 from configurations.events import BY_STATUS, BY_TYPE
 from configurations.models import Mismatch, WebhookConfig
 from configurations.models import State as ConfigState
+from sales import privacy
 from sales.models import Seller, Transaction
 
-from . import contract, relevance, wake
+from . import contract, relevance, retention, wake
 from .explain import explain
 from .models import NOT_ON, REDACTED, Audience, Delivery, Event, State
 from .recording import new_delivery, why_not
@@ -83,8 +85,13 @@ class Timeline:
     happened: list[Happened]
     is_announced: bool  # whether any event announces the present status
     is_silent: bool  # its status is announced by an event, which there is none of: changed without posting
+    may_lack: bool  # what happened to the sale first may have been deleted for its age
     whole: bool  # asked by staff: of everybody's configurations
     names_buyer: bool
+
+    @property
+    def buyer_is_erased(self) -> bool:
+        return self.sale.buyer_email.endswith(f"@{privacy.DOMAIN}")
 
     @property
     def moves(self) -> bool:
@@ -122,11 +129,13 @@ def of(sale: Transaction, user: Any) -> Timeline:
     last = next((event.type for event in reversed(events) if BY_TYPE[event.type].status), None)
     announced = BY_STATUS.get(sale.status)
     seller = None if whole else Seller.objects.filter(user=user).first()
+    may_lack = bool(settings.HISTORY_RETENTION_DAYS) and sale.ordered_at < retention.limit()
     return Timeline(
         sale,
         [_happened(event, configs, by_key) for event in events],
         is_announced=announced is not None,
-        is_silent=announced is not None and announced.type != last,
+        is_silent=announced is not None and announced.type != last and not may_lack,
+        may_lack=may_lack,
         whole=whole,
         names_buyer=whole or sale.product.owner_id == seller.pk or sale.product.shares_buyers,
     )

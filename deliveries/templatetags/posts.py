@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from configurations.models import WebhookConfig
-from deliveries import backfill, history
+from deliveries import backfill, history, tallies
 from deliveries.explain import explain
 from deliveries.figures import Figures, figures_of, health_of, unsent
 from deliveries.models import Delivery, DeliveryAttempt, Problem, SamplePost, State
@@ -71,6 +72,18 @@ def waiting_of(config: WebhookConfig) -> int:
 def posts_of(config: WebhookConfig) -> int:
     """How many posts the History holds of it, sent or not."""
     return config.deliveries.count()
+
+
+@register.simple_tag
+def deleted_posts_of(config: WebhookConfig) -> int:
+    """How many more it had, which were deleted for their age."""
+    return tallies.posts_of(config)
+
+
+@register.simple_tag
+def days_kept() -> int:
+    """How long the History keeps a post that is finished; 0: for ever."""
+    return settings.HISTORY_RETENTION_DAYS
 
 
 @register.inclusion_tag("components/badge.html")

@@ -1,6 +1,7 @@
 """A buyer whose data are erased: nothing of them is left in any table, and nothing of theirs is sent any more."""
 
 import json
+from datetime import timedelta
 from urllib.parse import quote_plus
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ from configurations.models import Version
 from deliveries import backfill, engine, leases, timeline
 from deliveries.contract import read, snapshot
 from deliveries.contract.subscription import ChangedSubscription
-from deliveries.models import Delivery, DeliveryAttempt, EndpointHealth, Event, State
+from deliveries.models import BulkReprocess, Delivery, DeliveryAttempt, EndpointHealth, Event, State
 from deliveries.privacy import erased
 from sales import privacy
 from sales.models import Transaction
@@ -329,6 +330,20 @@ def test_what_quotes_the_buyer_in_the_health_of_a_url_goes(sell, config):
     assert found({EMAIL}) == {}
 
 
+def test_a_bulk_reprocess_that_was_asked_for_by_a_search_for_the_buyer_forgets_the_search(producer):
+    facts = {"owner": producer, "total": 2, "asked_for": "", "asked_at": timezone.now()}
+    theirs = BulkReprocess.objects.create(selection={"history": f"?q={quote_plus(EMAIL)}"}, **facts)
+    facts["asked_at"] += timedelta(seconds=1)
+    other = BulkReprocess.objects.create(selection={"history": "?status=failed"}, **facts)
+    assert set(found()) == {"deliveries.BulkReprocess.selection"}
+    privacy.redact(EMAIL, by="a test")
+    assert found() == {}
+    other.refresh_from_db()
+    assert other.selection
+    theirs.refresh_from_db()
+    assert theirs.selection == {}
+
+
 def test_the_logs_of_the_admin_name_the_buyer_no_more(product):
     cart, staff = factories.make_cart(product, **BUYER), factories.make_staff()
     kind = ContentType.objects.get_for_model(cart)
@@ -365,6 +380,15 @@ def test_the_history_and_the_admin_say_so_too(client, history, producer):
     post = Delivery.objects.first()
     page = client.get(reverse("admin:deliveries_delivery_change", args=[post.pk])).content.decode()
     assert "Erased, with the data of the buyer." in page
+
+
+def test_the_timeline_of_the_sale_says_so_too(client, history, producer):
+    privacy.redact(EMAIL, by="a test")
+    client.force_login(producer.user)
+    page = client.get(reverse("deliveries:timeline", args=[history.code])).content.decode()
+    assert "<dd>erased</dd>" in page
+    assert "redacted-" not in page
+    assert "Send it" not in page
 
 
 def test_reprocessing_one_that_was_just_erased_says_why(client, redacted, producer):

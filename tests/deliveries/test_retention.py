@@ -7,12 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from django.db import connection
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 from django_q.models import Schedule
 
 from deliveries import cluster, retention, tallies, tasks
 from deliveries.models import Delivery, DeliveryAttempt, Event, State, Tally
 from deliveries.retention import Deleted
+from sales.models import Transaction
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -66,6 +69,12 @@ def test_only_what_is_finished_goes(old, state):
 
 def test_what_was_sent_again_lately_stays(old):
     old(400, finished_at=NOW - timedelta(days=2))
+    assert purge() == Deleted()
+
+
+def test_what_a_paused_bulk_reprocess_has_still_to_send_stays(old):
+    old(400, state_before=State.FAILED)
+    assert retention.months(retention.limit(90)) == []
     assert purge() == Deleted()
 
 
@@ -223,3 +232,66 @@ def test_a_cluster_that_ends_is_not_kept_waiting(old, monkeypatch):
         old(100)
     tasks.purge()
     assert Delivery.objects.count() == 2
+
+
+# --- pages
+
+
+@pytest.fixture
+def seen(client, producer):
+    """`seen(name, *args)`: that page of the producer's."""
+    client.force_login(producer.user)
+
+    def seen(name, *args):
+        return client.get(reverse(name, args=args)).content.decode()
+
+    return seen
+
+
+def test_who_removes_a_configuration_is_told_what_stays_and_what_was_deleted(seen, old, config):
+    assert "It has no posts yet." in seen("configurations:remove", config.pk)
+    old(100)
+    old(10)
+    purge()
+    page = seen("configurations:remove", config.pk)
+    assert "Its 1 post stays in the History. 1 older one was deleted for its age." in page
+    purge(days=5)
+    page = seen("configurations:remove", config.pk)
+    assert "None of its posts is in the History any more. 2 older ones were deleted for their age." in page
+
+
+def test_the_history_says_how_long_it_keeps_posts(seen, old):
+    old(1)
+    assert "Posts stay here for 90 days after they were finished." in seen("deliveries:history")
+    with override_settings(HISTORY_RETENTION_DAYS=0):
+        assert "Posts stay here" not in seen("deliveries:history")
+
+
+def test_of_an_old_sale_the_timeline_does_not_say_that_nothing_was_posted(seen, old):
+    post = old(100)
+    sale = post.event.sale
+    Transaction.objects.update(ordered_at=NOW - timedelta(days=100))
+    purge()
+    page = seen("deliveries:timeline", sale.code)
+    assert "What is older is deleted" in page
+    assert "without posting" not in page
+    with override_settings(HISTORY_RETENTION_DAYS=0):
+        assert "without posting" in seen("deliveries:timeline", sale.code)
+
+
+def test_staff_see_the_counts_and_change_none(client, old):
+    old(100)
+    purge()
+    client.force_login(factories.make_staff())
+    url = reverse("admin:deliveries_tally_changelist")
+    with CaptureQueriesContext(connection) as few:
+        page = client.get(url).content.decode()
+    assert "Order approved" in page
+    assert "1 tally of deleted posts" in page
+    assert client.get(reverse("admin:deliveries_tally_add")).status_code == 403
+    for days in range(200, 230):
+        old(days)
+    purge()
+    with CaptureQueriesContext(connection) as many:
+        client.get(url)
+    assert len(many) == len(few) <= 15

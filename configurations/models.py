@@ -182,6 +182,16 @@ class WebhookConfigQuerySet(models.QuerySet["WebhookConfig"]):
         """Those that an event of these sellers (ids) may concern."""
         return self.not_removed().filter(owner__in=sellers)
 
+    def named(self, text: str) -> "WebhookConfigQuerySet":
+        """As whoever types calls it: by its id, whatever its state; or by its name or URL, if it is not removed."""
+        if text.isascii() and text.isdigit():
+            return self.filter(pk=int(text[:18]))
+        return self.not_removed().filter(Q(name=text) | Q(url=text))
+
+    def of_owner(self, who: str) -> "WebhookConfigQuerySet":
+        """Of the seller with this e-mail address or account code."""
+        return self.filter(Q(owner__email__iexact=who) | Q(owner__code=who))
+
     def forget_old_secrets(self) -> int:
         """Those that sign no more, by the database's clock. Returns how many."""
         over = self.filter(previous_secret_until__lte=Now())

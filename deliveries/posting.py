@@ -93,6 +93,19 @@ def stored(headers: dict[str, str]) -> list[list[str]]:
     return [[name, masked(value) if name == TOKEN_HEADER else value] for name, value in headers.items()]
 
 
+def masked_headers(delivery: Delivery) -> list[list[str]]:
+    """Those of a try, with no key in them: neither token nor signature, which would be of a moment anyway."""
+    headers = headers_for(
+        delivery.webhook_id,
+        b"",
+        token=MASK,
+        secrets=(),
+        timestamp=int(time.time()),
+        content_type=content_type_of(delivery),
+    )
+    return [[name, value or f"v1,{MASK}"] for name, value in headers.items()]
+
+
 class _Timed(NamedTuple):
     """A value that another takes the place of, at a moment of this process's monotonic clock."""
 

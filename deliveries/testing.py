@@ -25,8 +25,10 @@ from sales.models import Product
 from . import contract, engine, posting, retries, wake
 from .contract import samples, snapshot
 from .contract.subscription import ChangedSubscription
+from .explain import explain
 from .models import CONFIG_SECRETS, Audience, Delivery, Event, SamplePost
 from .results import Result, ours
+from .words import Explanation
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,9 @@ SLOW = timedelta(seconds=5)  # so long it may wait for a worker before anybody i
 EXPIRES = timedelta(minutes=5)  # after that, nobody waits for its result any more
 LOST = timedelta(seconds=settings.DELIVERY_DEADLINE) + timedelta(seconds=15)  # in which a taken one has ended
 KEPT = timedelta(days=30)
+
+
+_REMOVED = _("This configuration was removed, so nothing is posted to it any more.")
 
 
 class NotPossible(Exception):
@@ -115,8 +120,27 @@ def start(config: WebhookConfig, type_: EventType) -> SamplePost:
 
     Raises NotPossible where it is one too many, cannot be made, or no worker can be told.
     """
+    post = make(config, type_)
+    post.save()
+    _enqueue(post)
+    return post
+
+
+def send_here(config: WebhookConfig, type_: EventType) -> SamplePost:
+    """The same test, sent by this process, with what came of it. Raises NotPossible as start() does."""
+    post = make(config, type_)
+    post.save()
+    send(post.pk)
+    sent = SamplePost.objects.select_related("config__owner").defer(*CONFIG_SECRETS).get(pk=post.pk)
+    if sent.finished_at is None:
+        raise NotPossible(_REMOVED)
+    return sent
+
+
+def make(config: WebhookConfig, type_: EventType) -> SamplePost:
+    """Not saved yet, and not sent. Raises NotPossible where it is one too many, or cannot be made."""
     if config.state == ConfigState.REMOVED:
-        raise NotPossible(_("This configuration was removed, so nothing is posted to it any more."))
+        raise NotPossible(_REMOVED)
     recent = SamplePost.objects.filter(owner=config.owner, created_at__gt=timezone.now() - WITHIN)
     if recent.count() >= MOST:
         raise NotPossible(
@@ -136,8 +160,6 @@ def start(config: WebhookConfig, type_: EventType) -> SamplePost:
     except Exception:
         logger.exception("A test of %s for configuration %s cannot be made.", type_, config.pk)
         raise NotPossible(_("This test cannot be made. The fault is ours, and we have been told.")) from None
-    post.save()
-    _enqueue(post)
     return post
 
 
@@ -194,6 +216,19 @@ def _posted(post: SamplePost) -> Result:
         outcome = ours(error, timezone.now())
     accepted = retries.Next(delivered=retries.accepted(outcome, config.url))
     return Result(delivery, config.url, posting.stored(headers), outcome, next=accepted)
+
+
+def words_of(post: SamplePost) -> Explanation | None:
+    """What came of it, in plain words; None as long as nothing has."""
+    return explain(
+        post.status,
+        post.problem,
+        post.detail,
+        url=post.url,
+        headers=post.response_headers,
+        page=post.answered_page,
+        delivered=post.delivered,
+    )
 
 
 def forget_old() -> None:

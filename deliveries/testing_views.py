@@ -18,11 +18,9 @@ from configurations.models import State as ConfigState
 from sales.views import seller_required
 
 from . import showing, testing
-from .explain import explain
 from .models import CONFIG_SECRETS, SamplePost
 from .posted import SamplePostQuerySet
 from .testing import Stage
-from .words import Explanation
 
 PAGE = 50  # tests
 LIMITS = {"deadline": round(settings.DELIVERY_DEADLINE), "minutes": testing.EXPIRES // timedelta(minutes=1)}
@@ -95,7 +93,7 @@ def _result_context(request: HttpRequest, pk: int) -> dict[str, object]:
         "post": post,
         "config": config,
         "stage": stage,
-        "words": _words(post) if stage == Stage.DONE else None,
+        "words": testing.words_of(post) if stage == Stage.DONE else None,
         "limits": LIMITS,
         "polls": stage in (Stage.WAITING, Stage.SLOW, Stage.SENDING),
         "part_url": f"{reverse('deliveries:test_part', args=[pk])}?stage={stage}",
@@ -106,18 +104,6 @@ def _result_context(request: HttpRequest, pk: int) -> dict[str, object]:
         "enables": enables,
         "held": config.deliveries.held().count() if enables else 0,
     }
-
-
-def _words(post: SamplePost) -> Explanation | None:
-    return explain(
-        post.status,
-        post.problem,
-        post.detail,
-        url=post.url,
-        headers=post.response_headers,
-        page=post.answered_page,
-        delivered=post.delivered,
-    )
 
 
 def _response(post: SamplePost) -> showing.Shown | None:

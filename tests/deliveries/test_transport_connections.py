@@ -190,3 +190,16 @@ def test_many_threads_get_each_their_own_answer(transport):
             threads.map(lambda place: transport.post(place[0] % 4, place[1], HEADERS, BODY), enumerate(urls))
         )
     assert [outcome.body.decode() for outcome in outcomes] == [f"/{number}" for number in range(200)]
+
+
+def test_a_head_takes_a_connection_of_its_own_whatever_the_server_says_behind_its_answer(transport):
+    def serve(line: Line) -> None:
+        while line.request():
+            line.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray")
+
+    with RawServer(serve) as server:
+        for _ in range(3):
+            outcome, steps = transport.head(server.url, HEADERS)
+            assert (outcome.status, outcome.problem, outcome.body) == (200, "", b"")
+            assert steps.connected_at is not None
+        assert server.connections == 3

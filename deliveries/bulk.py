@@ -6,6 +6,7 @@ it still runs: so sales can be saved in between, two who queue at once share the
 batch that was just being queued. After each batch it rests as long as that took.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from django.db import models, transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django_q.tasks import async_task
 
 from configurations.models import State as ConfigState
 from sales.models import Seller
@@ -27,6 +29,9 @@ from .choices import FINISHED, BulkState, Lane
 from .models import Delivery, DeliveryQuerySet, State
 from .reprocessing import ON_THE_WAY, OUT_OF_BULK, BulkReprocess
 
+logger = logging.getLogger(__name__)
+
+JOB = "deliveries.tasks.queue_bulk"
 BATCH = 500  # rows of one short transaction
 LONGEST_REST = 0.5  # seconds
 CAN_GO = (*FINISHED, State.HELD)
@@ -98,6 +103,16 @@ def queue_more(bulk: BulkReprocess, seconds: float | None = None, on_batch: OnBa
     return _queue(bulk, _pks(posts.filter(pk__gt=bulk.queued_to), bulk.asked_at), pace, on_batch)
 
 
+def hand_on(bulk: BulkReprocess) -> None:
+    """Have the worker queue what is not queued yet. If it cannot be reached, the page offers to go on."""
+    if bulk.state != BulkState.RUNNING or (bulk.queued_to is None and not _resting(bulk).exists()):
+        return
+    try:
+        async_task(JOB, bulk.pk, broker=wake.broker())
+    except Exception as error:  # whatever the queue's client raises
+        logger.warning("The queue cannot be reached for a bulk (%s: %s).", type(error).__name__, error)
+
+
 def pause(bulk: BulkReprocess) -> bool:
     """What is unsent is as it was before, until it goes on. False if it was not running."""
     moved = BulkReprocess.objects.filter(pk=bulk.pk, state=BulkState.RUNNING).update(state=BulkState.PAUSED)
@@ -160,11 +175,6 @@ class Progress:
     @property
     def sent(self) -> int:
         return self.delivered + self.failed + self.again
-
-    @property
-    def done(self) -> int:
-        """For the bar: of `total`, those that nothing is to be done about any more."""
-        return self.total - self.to_go
 
     @property
     def left(self) -> int:
@@ -278,7 +288,7 @@ def _queue_again(bulk: BulkReprocess) -> int:
     with transaction.atomic():
         if not _is_running(bulk):
             return 0
-        resting = _unsent(bulk).filter(state__in=CAN_GO)
+        resting = _resting(bulk)
         pks = list(resting.order_by("pk").values_list("pk", flat=True)[:BATCH])
         if pks:
             rows = resting.filter(pk__in=pks)
@@ -315,6 +325,11 @@ def _take_back_batch(bulk: BulkReprocess) -> int:
 
 def _unsent(bulk: BulkReprocess) -> DeliveryQuerySet:
     return Delivery.objects.filter(bulk=bulk.pk).exclude(state_before="")
+
+
+def _resting(bulk: BulkReprocess) -> DeliveryQuerySet:
+    """What a pause took back."""
+    return _unsent(bulk).filter(state__in=CAN_GO)
 
 
 def _is_running(bulk: BulkReprocess) -> bool:

@@ -98,6 +98,8 @@ class Filters:
             posts = posts.filter(config=int(config))
         if product := self.active.get("product"):
             posts = posts.filter(event__product=int(product))
+        if bulk := self.active.get("bulk"):
+            posts = posts.filter(bulk=int(bulk))
         if search := self.active.get("q"):
             posts = posts.filter(_found(search))
         return posts
@@ -124,6 +126,11 @@ def read(
         filters.active["response"] = response
     elif response:
         filters.notes.append(_UNKNOWN["response"])
+    bulk = params.get("bulk", "")  # anybody's: of `posts` it lets only its owner's through
+    if bulk.isascii() and bulk.isdigit() and len(bulk) < 19:
+        filters.active["bulk"] = bulk
+    elif bulk:
+        filters.notes.append(_UNKNOWN["bulk"])
     if search := params.get("q", "").replace("\0", "").strip()[:200]:
         filters.active["q"] = search
     _read_period(params, filters)
@@ -135,6 +142,7 @@ _UNKNOWN: Mapping[str, Words] = {
     "event": _("There is no such event: it was left out."),
     "config": _("There is no such configuration: it was left out."),
     "product": _("There is no such product: it was left out."),
+    "bulk": _("There is no such bulk reprocess: it was left out."),
     "response": _("A response is a class such as 4xx or a code such as 404: it was left out."),
     "period": _("The period could not be read: it was left out."),
     "order": _("The period ends before it begins: it was left out."),

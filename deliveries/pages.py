@@ -111,6 +111,7 @@ class Asked:
             ("event", _("Event"), dict(EventType.choices)),
             ("config", _("Configuration"), self.configs),
             ("product", _("Product"), self.products),
+            ("bulk", _("Bulk reprocess"), {number: f"#{number}" for number in self._bulk()}),
         )
         return [self._chip(*choice) for choice in choices if choice[2]]
 
@@ -121,6 +122,10 @@ class Asked:
             clear = self.filters.query(**{"from": None, "to": None}) or "?"
             return Chip(chip.name, chip.label, chip.options, span, clear)
         return chip
+
+    def _bulk(self) -> list[str]:
+        """The one that is asked for: they are chosen on their own pages."""
+        return [self.filters.active["bulk"]] if "bulk" in self.filters.active else []
 
     def _responses(self) -> dict[str, Words]:
         asked = self.filters.active.get("response", "")

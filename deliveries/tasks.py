@@ -8,8 +8,8 @@ from django_q.models import Failure
 
 from configurations.models import Token, WebhookConfig
 
-from . import cluster, disabling, engine, leases, retention, testing, wake
-from .models import WakeFlag
+from . import bulk, cluster, disabling, engine, leases, retention, testing, wake
+from .models import BulkReprocess, WakeFlag
 
 KEEP_FAILURES = timedelta(days=7)  # of jobs, not of posts: django-q2 keeps them for ever
 
@@ -24,6 +24,13 @@ def deliver_due() -> None:
 def send_test(pk: int) -> None:
     """Post the test with that id."""
     testing.send(pk)
+
+
+def queue_bulk(pk: int) -> None:
+    """Queue what of the bulk reprocess with that id is not queued yet; what takes too long is for the next job."""
+    found = BulkReprocess.objects.filter(pk=pk).first()
+    if found and not bulk.queue_more(found, settings.DELIVERY_DRAIN_BUDGET):
+        bulk.hand_on(found)
 
 
 def sweep() -> None:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import sale_views, testing_views, views
+from . import bulk_views, sale_views, testing_views, views
 
 app_name = "deliveries"
 urlpatterns = [
@@ -12,7 +12,10 @@ urlpatterns = [
     path("configurations/<int:pk>/send-earlier/", sale_views.send_earlier, name="backfill"),
     path("history/", views.history_page, name="history"),
     path("history/live/", views.live, name="live"),
-    path("history/reprocess/", views.reprocess_all, name="reprocess_all"),
+    path("history/reprocess/", bulk_views.reprocess_all, name="reprocess_all"),
+    path("history/bulk/", bulk_views.bulks, name="bulks"),
+    path("history/bulk/<int:pk>/", bulk_views.one_bulk, name="bulk"),
+    path("history/bulk/<int:pk>/part/", bulk_views.part, name="bulk_part"),
     path("history/codes/", views.codes, name="codes"),
     path("history/codes/<slug:slug>/", views.code, name="code"),
     path("history/sale/", sale_views.find, name="find_sale"),

@@ -1,31 +1,26 @@
 """Tools → Webhook → History, and what can be done there. Not there and not yours are the same 404."""
 
-from datetime import datetime
-
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from configurations.models import State as ConfigState
 from configurations.models import WebhookConfig
 from sales.templatetags.formats import number
 from sales.views import seller_required
 
-from . import history, pages, showing, timeline
+from . import bulk_views, history, pages, showing, timeline
 from .explain import SECTIONS, for_slug
 from .forms import HeldForm, held_groups
-from .models import Delivery, DeliveryQuerySet, State
+from .models import BulkReprocess, Delivery, DeliveryQuerySet, State
 from .words import BY_SLUG
 
 MOST_TRIES = len(settings.DELIVERY_RETRY_AFTER) + 1
@@ -59,6 +54,8 @@ def history_page(request: HttpRequest) -> HttpResponse:
         "detail": _opened(request, filters, place),
         "any_config": bool(asked.configs),
         "sale_url": _sale_url(filters.active.get("q", "")),
+        "bulks": bulk_views.under_way(request),
+        "any_bulk": BulkReprocess.objects.visible_to(request.user).exists(),
     }
     return render(request, "deliveries/history.html", context)
 
@@ -79,6 +76,7 @@ def live(request: HttpRequest) -> HttpResponse:
         "first_page": reverse("deliveries:history") + filters.query(),
         "live_url": request.get_full_path(),
         "most_tries": MOST_TRIES,
+        "bulks": bulk_views.under_way(request),
     }
     return render(request, "deliveries/_live.html", context)
 
@@ -148,44 +146,6 @@ def _send(post: Delivery, seen: str) -> None:
         post.send_now()
     else:
         post.reprocess()
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@seller_required
-def reprocess_all(request: HttpRequest) -> HttpResponse:
-    """All that the filter shows: first how many and to where, then send."""
-    filters = pages.asked(request).filters
-    if request.method == "POST":
-        at = _moment(request.POST.get("asked_at", "")) or timezone.now()
-        # Neither what arose nor what was finished since the question: who presses twice sends once.
-        old = Q(finished_at=None) | Q(finished_at__lte=at)
-        sent = filters.of(_posts(request)).filter(old, created_at__lte=at).send_again()
-        text = ngettext("%(n)s post is on its way.", "%(n)s posts are on their way.", sent)
-        text = text if sent else _("Nothing was left to send: these posts are on their way or have arrived.")
-        (messages.success if sent else messages.info)(request, text % {"n": number(sent)})
-        return redirect(_next(request, reverse("deliveries:history") + filters.query()))
-    found = filters.of(_posts(request))
-    rows = (
-        found.order_by()
-        .values("config", "config__name", "config__url", "config__state")
-        .annotate(
-            posts=Count("pk", filter=~Q(state=State.SENDING)),
-            arrived=Count("pk", filter=Q(state=State.DELIVERED)),
-        )
-        .order_by("config__name", "config")
-    )
-    sends = [row for row in rows if row["config__state"] == ConfigState.ON and row["posts"]]
-    context = {
-        "filters": filters,
-        "sends": sends,
-        "skips": [row for row in rows if row["config__state"] != ConfigState.ON],
-        "count": sum(row["posts"] for row in sends),
-        "arrived": sum(row["arrived"] for row in sends),
-        "asked_at": filters.now.isoformat(),
-        "keep_url": reverse("deliveries:history") + filters.query(),
-        "keep_label": _("Don't send"),
-    }
-    return render(request, "deliveries/reprocess_all.html", context)
 
 
 @require_safe
@@ -303,14 +263,6 @@ def _live_url(filters: history.Filters, page: history.Page, place: dict[str, str
     ids = ".".join(str(post.pk) for post in page.posts)
     first = "" if page.newer else history.key_of(page.posts[0]) if page.posts else "0-0"
     return reverse("deliveries:live") + filters.query(**place, ids=ids, first=first)
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        at = parse_datetime(text)
-    except ValueError:
-        return None
-    return at if at and timezone.is_aware(at) else None
 
 
 def _next(request: HttpRequest, otherwise: str) -> str:

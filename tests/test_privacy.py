@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from configurations.models import State, WebhookConfig
-from deliveries.models import Delivery, SamplePost
+from configurations.models import State as ConfigState
+from configurations.models import WebhookConfig
+from deliveries import bulk
+from deliveries.models import BulkReprocess, Delivery, SamplePost, State
 from tests import factories
 
 OF_A_DELIVERY = {
@@ -20,6 +22,7 @@ OF_A_DELIVERY = {
 }
 OF_A_SALE = "deliveries:timeline"
 OF_A_TEST = {"deliveries:test_result", "deliveries:test_part"}
+OF_A_BULK = {"deliveries:bulk", "deliveries:bulk_part"}
 
 
 def private_names(patterns: list, namespace: str = "") -> Iterator[str]:
@@ -49,7 +52,14 @@ def a_test(delivery: Delivery) -> SamplePost:
     )
 
 
+def a_bulk(delivery: Delivery) -> BulkReprocess:
+    Delivery.objects.update(state=State.FAILED)
+    return bulk.start(Delivery.objects.all(), asked_for="all", owner=delivery.owner)
+
+
 def address(name: str, delivery: Delivery) -> str:
+    if name in OF_A_BULK:
+        return reverse(name, args=[a_bulk(delivery).pk])
     if name in OF_A_TEST:
         return reverse(name, args=[a_test(delivery).pk])
     if name == OF_A_SALE:
@@ -58,7 +68,9 @@ def address(name: str, delivery: Delivery) -> str:
 
 
 def test_all_addresses_are_known():
-    assert {name for name in NAMES if name.startswith("deliveries:")} == OF_A_DELIVERY | OF_A_TEST | {
+    assert {
+        name for name in NAMES if name.startswith("deliveries:")
+    } == OF_A_DELIVERY | OF_A_TEST | OF_A_BULK | {
         "deliveries:enable",
         "deliveries:test",
         "deliveries:backfill",
@@ -85,7 +97,7 @@ def test_what_is_anothers_is_not_there(client, delivery, name, method):
     if answer.status_code == 405:
         client.force_login(delivery.owner.user)
         assert getattr(client, method)(address(name, delivery)).status_code == 405
-    assert WebhookConfig.objects.get().state == State.ON
+    assert WebhookConfig.objects.get().state == ConfigState.ON
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -95,7 +107,7 @@ def test_who_is_not_logged_in_is_asked_to(client, delivery, name):
         assert answer.status_code in (302, 405)
         if answer.status_code == 302:
             assert answer.url.startswith(reverse("account_login"))
-    assert WebhookConfig.objects.get().state == State.ON
+    assert WebhookConfig.objects.get().state == ConfigState.ON
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -104,7 +116,7 @@ def test_staff_without_a_seller_have_no_door_here(client, delivery, name):
     client.force_login(factories.make_staff())
     assert client.get(address(name, delivery)).status_code in (200, 404, 405)
     assert client.post(address(name, delivery)).status_code in (200, 403, 404, 405)
-    assert WebhookConfig.objects.get().state == State.ON
+    assert WebhookConfig.objects.get().state == ConfigState.ON
 
 
 @pytest.mark.parametrize("path", ["", "sales/transaction/", "deliveries/delivery/", "auth/user/"])

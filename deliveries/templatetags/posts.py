@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from configurations.models import WebhookConfig
-from deliveries import backfill, history, tallies
+from deliveries import backfill, bulk, history, tallies
 from deliveries.explain import explain
 from deliveries.figures import Figures, figures_of, health_of, unsent
 from deliveries.models import Delivery, DeliveryAttempt, Problem, SamplePost, State
@@ -115,6 +115,21 @@ def test_badge(post: SamplePost) -> dict[str, Any]:
     else:
         kind, icon, label = TEST_LOOKS[stage]
     return {"kind": kind, "icon": icon, "label": label}
+
+
+BULK_LOOKS = {
+    bulk.Stage.RUNNING: ("info", "rotate-cw"),
+    bulk.Stage.FINISHED: ("ok", "circle-check"),
+    bulk.Stage.PAUSED: ("wait", "pause"),
+    bulk.Stage.STOPPED: ("off", "x"),
+}
+
+
+@register.inclusion_tag("components/badge.html")
+def bulk_badge(line: Any) -> dict[str, Any]:
+    """How far a bulk reprocess (bulk_views.Line) has come."""
+    kind, icon = BULK_LOOKS[line.stage]
+    return {"kind": kind, "icon": icon, "label": line.stage.label}
 
 
 @register.inclusion_tag("deliveries/_code.html")

@@ -263,9 +263,8 @@ def page(posts: DeliveryQuerySet, *, newer: str = "", older: str = "") -> Page:
             return Page(rows, newer=key_of(rows[0]), older=key_of(rows[-1]))
         # All that is newer fits on the first page, which fills up with older ones.
     elif older and (key := _key(older)):
-        at, pk = key
-        before = posts.filter(created_at__lte=at).exclude(created_at=at, pk__gte=pk)
-        if rows := list(before.newest_first()[: PAGE + 1]):
+        rows = list(older_than(posts, key).newest_first()[: PAGE + 1])
+        if rows:
             return Page(
                 rows[:PAGE], newer=key_of(rows[0]), older=key_of(rows[PAGE - 1]) if len(rows) > PAGE else ""
             )
@@ -276,6 +275,11 @@ def page(posts: DeliveryQuerySet, *, newer: str = "", older: str = "") -> Page:
 def newer_than(posts: DeliveryQuerySet, key: tuple[datetime, int]) -> DeliveryQuerySet:
     at, pk = key
     return posts.filter(created_at__gte=at).exclude(created_at=at, pk__lte=pk)
+
+
+def older_than(posts: DeliveryQuerySet, key: tuple[datetime, int]) -> DeliveryQuerySet:
+    at, pk = key
+    return posts.filter(created_at__lte=at).exclude(created_at=at, pk__gte=pk)
 
 
 def new_since(posts: DeliveryQuerySet, key: str, limit: int = 100) -> int:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import bulk_views, sale_views, testing_views, views
+from . import bulk_views, export_views, sale_views, testing_views, views
 
 app_name = "deliveries"
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
     path("history/bulk/", bulk_views.bulks, name="bulks"),
     path("history/bulk/<int:pk>/", bulk_views.one_bulk, name="bulk"),
     path("history/bulk/<int:pk>/part/", bulk_views.part, name="bulk_part"),
+    path("history/export/", export_views.history_csv, name="export"),
     path("history/codes/", views.codes, name="codes"),
     path("history/codes/<slug:slug>/", views.code, name="code"),
     path("history/sale/", sale_views.find, name="find_sale"),

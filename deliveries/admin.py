@@ -401,7 +401,6 @@ class TallyAdmin(Evidence, BigTable):
     list_select_related = ("config__owner",)
     search_fields = ("config__name", "config__owner__name", "config__owner__code__exact")
     search_help_text = _("The configuration's name, or its owner's name or code")
-    date_hierarchy = "day"
     ordering = ("-day", "-pk")
     fields = list_display
     readonly_fields = fields

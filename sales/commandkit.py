@@ -34,13 +34,17 @@ class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
 
 
 class WithExamples(BaseCommand):
-    """A command with `examples`, which stand below its --help as they are written."""
+    """A command with `examples`, which stand below its --help: first the calls, then what else there is to know."""
 
     examples = ""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         parser = super().create_parser(
-            prog_name, subcommand, formatter_class=_Formatter, epilog=self.examples, **kwargs
+            prog_name,
+            subcommand,
+            formatter_class=_Formatter,
+            epilog=f"Examples:\n\n{self.examples}",
+            **kwargs,
         )
         parser.description = fill(str(self.help), WIDTH)
         return parser

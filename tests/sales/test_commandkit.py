@@ -23,7 +23,8 @@ OPERATORS = sorted(name for name, command in OURS.items() if isinstance(command,
 def test_help_explains_and_gives_an_example(name):
     ran = manage(name, "--help")
     assert ran.code == 0
-    assert f"manage.py {name}" in ran.out.partition("options:")[2], "an example stands below the options"
+    _options, _heading, below = ran.out.partition("\nExamples:\n")
+    assert f"manage.py {name}" in below
     assert len(OURS[name].help) > 40
 
 

@@ -17,16 +17,16 @@ from sales.import_rows import FORMATS, Unusable
 from sales.importing import Result, import_batches
 
 EXAMPLES = """\
+  manage.py import_transactions sales.csv --dry-run
+  zcat history.jsonl.gz | manage.py import_transactions - --format jsonl --no-notify
+  manage.py import_transactions sales.csv --json | jq '.bad[]'
+
 A row names the transaction by its code, and any of its facts:
 
   code,status,ordered_at,product_code,product_name,producer_code,producer_name,buyer_name,buyer_email,price
   HP1121336654,APPROVED,2026-11-23T15:52:10Z,4102118,Pottery at home,S0001,Ana Lima,João Souza,joao@example.com,147.00
 
 Every column is explained in docs/importing.md; examples/ holds a file of each format.
-
-  manage.py import_transactions sales.csv --dry-run
-  zcat history.jsonl.gz | manage.py import_transactions - --format jsonl --no-notify
-  manage.py import_transactions sales.csv --json | jq '.bad[]'
 
 Exit code: 0 all rows are good, 1 some are bad and the rest is written, 2 the file cannot be read, 130 stopped by
 Ctrl-C: whole batches are written, and the same command goes on where it was.
@@ -128,6 +128,8 @@ def _opened(name: str) -> AbstractContextManager[BinaryIO]:
 def _stopped(total: Result, *, dry_run: bool) -> str:
     if dry_run:
         return _("Stopped at line %(line)d. Nothing was written.") % {"line": total.last_line}
+    if not total.last_line:
+        return _("Stopped before anything was written.")
     return _(
         "Stopped. All rows up to line %(line)d are dealt with, none after it; run the same command again to go on."
     ) % {"line": total.last_line}

@@ -8,10 +8,13 @@ object and nothing else: the facts; {"error": …} where it was refused; and "st
 
 import json
 import os
+import signal
 import sys
+import threading
 import time
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from textwrap import fill
 from typing import Any, TextIO
@@ -130,6 +133,29 @@ class OperatorCommand(WithExamples):
     def _write_json(self, facts: dict[str, Any]) -> None:
         if self.as_json:
             self.stdout.write(json.dumps(facts, cls=DjangoJSONEncoder, ensure_ascii=False))
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C in here takes effect at the end: what is written and what is counted stay one. Pressed twice, at once."""
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be heard
+        yield
+        return
+    pressed = False
+
+    def note(*_: Any) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def plain(text: str) -> str:

@@ -99,14 +99,15 @@ def import_batches(
     notify: bool = True,
     dry_run: bool = False,
 ) -> Iterator[tuple[Result, int]]:
-    """Imports a seekable file of format "csv" or "jsonl" and yields, after each batch, what it did and the number
-    of the file's last line.
+    """Imports a seekable file of format "csv" or "jsonl" and yields what each batch did and the number of the
+    file's last line: once before anything is written, then after each batch.
 
     `zone` is that of times without one; None makes their rows bad. Raises Unusable before anything is written.
     """
     found = survey(file, format_)
     importer = _Importer(found, Cleaner(zone), notify=notify, dry_run=dry_run)
     rest = lines(file, format_)
+    yield Result(), found.last_line
     while batch := list(islice(rest, BATCH)):
         yield importer.take(batch), found.last_line
 

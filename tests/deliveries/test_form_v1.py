@@ -50,7 +50,7 @@ def cart(cart: Cart, audience: str = Audience.PRODUCER) -> dict[str, Any]:
 
 def imported(row: dict[str, Any]) -> None:
     line = json.dumps(row).encode()
-    (result, _last), *_ = import_batches(BytesIO(line), "jsonl")
+    *_, (result, _last) = import_batches(BytesIO(line), "jsonl")
     assert (result.created, result.bad) == (1, [])
 
 

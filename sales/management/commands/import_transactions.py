@@ -2,6 +2,7 @@ import shutil
 import sys
 import tempfile
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from sales.commandkit import DONE, PARTLY, REFUSED, OperatorCommand
+from sales.commandkit import DONE, PARTLY, REFUSED, OperatorCommand, Progress, ctrl_c_waits
 from sales.import_rows import FORMATS, Unusable
 from sales.importing import Result, import_batches
 
@@ -57,22 +58,20 @@ class Command(OperatorCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        progress = self.progress(_line_of)
         self.total, self.dry_run = Result(), options["dry_run"]
+        progress = self.progress(_line_of)
         try:
             with _opened(options["file"]) as file:
-                for done, last_line in import_batches(
+                batches = import_batches(
                     file,
                     options["format"] or _format_of(options["file"]),
                     zone=options["time_zone"],
                     notify=not options["no_notify"],
                     dry_run=self.dry_run,
-                ):
-                    self.total = self.total.plus(done)
-                    progress.clear()
-                    for line, reason in done.bad:
-                        self.stderr.write(_("Line %(line)d: %(reason)s") % {"line": line, "reason": reason})
-                    progress.show(self.total.last_line, last_line)
+                )
+                next(batches)  # looks through the file
+                while self._take(batches, progress):
+                    pass
         except BrokenPipeError:
             raise
         except (Unusable, OSError) as error:
@@ -80,6 +79,19 @@ class Command(OperatorCommand):
         self.finish(
             _summary(self.total, dry_run=self.dry_run), self._facts(), PARTLY if self.total.bad else DONE
         )
+
+    def _take(self, batches: Iterator[tuple[Result, int]], progress: Progress) -> bool:
+        """One batch, written and counted. False where there is none left."""
+        with ctrl_c_waits():
+            done, last_line = next(batches, (None, 0))
+            if done is None:
+                return False
+            self.total = self.total.plus(done)
+        progress.clear()
+        for line, reason in done.bad:
+            self.stderr.write(_("Line %(line)d: %(reason)s") % {"line": line, "reason": reason})
+        progress.show(self.total.last_line, last_line)
+        return True
 
     def when_stopped(self) -> tuple[str, dict[str, Any]]:
         return _stopped(self.total, dry_run=self.dry_run), self._facts()
@@ -129,7 +141,7 @@ def _stopped(total: Result, *, dry_run: bool) -> str:
     if dry_run:
         return _("Stopped at line %(line)d. Nothing was written.") % {"line": total.last_line}
     if not total.last_line:
-        return _("Stopped before anything was written.")
+        return _("Stopped. Nothing was written yet.")
     return _(
         "Stopped. All rows up to line %(line)d are dealt with, none after it; run the same command again to go on."
     ) % {"line": total.last_line}

@@ -11,6 +11,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from sales.adminfilters import AutocompleteFilter
 from sales.adminkit import (
     Audited,
     BigTable,
@@ -22,6 +23,7 @@ from sales.adminkit import (
     link,
     links,
     list_link,
+    when,
 )
 from sales.templatetags.formats import number
 
@@ -122,13 +124,21 @@ class WebhookConfigAdmin(WritesOnlyChanges, Audited, BigTable):
 
     form = StaffConfigForm
     list_display = ("name", "owner_link", "status", "address", "asked", "product_link", "version", "posts")
-    list_filter = ("state", "disabled_because", "version", "created_at")
+    list_filter = (
+        "state",
+        ("owner", AutocompleteFilter),
+        ("product", AutocompleteFilter),
+        "disabled_because",
+        "version",
+        "created_at",
+    )
+    date_hierarchy = "created_at"
     list_select_related = ("owner", "product")
     search_fields = ("name", "url", "owner__name", "owner__code__exact", "owner__email")
     search_help_text = _("Name, URL, or the owner's name, code or e-mail")
     ordering = ("name", "pk")
     autocomplete_fields = ("owner", "product")
-    readonly_fields = ("status", "state_changed_at", "disabled_detail", "created_at", "posts")
+    readonly_fields = ("status", "state_changed_at", "disabled_detail", "created_at", "posts", "in_words")
     fieldsets = (
         (None, {"fields": ("owner", "name", "url", "events", "product", "version", "token_in_body")}),
         (_("State"), {"fields": ("status", "state_changed_at", "disabled_detail", "created_at", "posts")}),
@@ -145,6 +155,18 @@ class WebhookConfigAdmin(WritesOnlyChanges, Audited, BigTable):
         self, request: HttpRequest, config: WebhookConfig | None = None
     ) -> tuple[str, ...]:
         return self.readonly_fields if config is None else (*self.readonly_fields, "owner")
+
+    def get_fieldsets(self, request: HttpRequest, config: WebhookConfig | None = None) -> Any:
+        """Who only reads gets the events in words."""
+        if self.has_change_permission(request, config):
+            return self.fieldsets
+        (title, first), *others = self.fieldsets
+        fields = tuple("in_words" if name == "events" else name for name in first["fields"])
+        return ((title, {"fields": fields}), *others)
+
+    @admin.display(description=_("events"))
+    def in_words(self, config: WebhookConfig) -> str:
+        return ", ".join(str(event.type.label) for event in config.asked_for)
 
     @admin.display(description=_("owner"), ordering="owner__name")
     def owner_link(self, config: WebhookConfig) -> Any:
@@ -229,9 +251,9 @@ class WebhookConfigAdmin(WritesOnlyChanges, Audited, BigTable):
 class TokenAdmin(Evidence, Audited, BigTable):
     """Whose token is how old; the token itself is the seller's alone."""
 
-    list_display = ("seller", "rotated_at", "rotates_at")
+    list_display = ("seller", "rotated", "will_rotate")
     list_select_related = ("seller",)
-    list_filter = ("rotated_at",)
+    list_filter = (("seller", AutocompleteFilter), "rotated_at", "rotates_at")
     search_fields = ("seller__name", "seller__code__exact")
     ordering = ("-rotated_at", "-pk")
     fields = ("seller_link", "rotated_at", "rotates_at")
@@ -239,6 +261,14 @@ class TokenAdmin(Evidence, Audited, BigTable):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
         return super().get_queryset(request).defer("value", "next_value")
+
+    @admin.display(description=_("rotated"), ordering="rotated_at")
+    def rotated(self, token: Token) -> Any:
+        return when(token.rotated_at)
+
+    @admin.display(description=_("will be rotated"), ordering="rotates_at")
+    def will_rotate(self, token: Token) -> Any:
+        return when(token.rotates_at)
 
     @admin.display(description=_("seller"))
     def seller_link(self, token: Token) -> Any:

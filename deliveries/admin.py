@@ -1,43 +1,32 @@
 from typing import Any
 
-from django.contrib import admin, messages
-from django.db.models import Count, Q, QuerySet
+from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from configurations.models import SECRETS, Mismatch, WebhookConfig
-from configurations.models import State as ConfigState
+from sales.adminfilters import AutocompleteFilter, ResponseFilter
 from sales.adminkit import (
     EMPTY,
     BigTable,
     Evidence,
-    Question,
     badge,
-    confirmed,
     link,
     links,
     list_link,
     preformatted,
     pretty_json,
+    when,
 )
-from sales.templatetags.formats import number
 
 from . import showing
 from .explain import explain
-from .models import (
-    CONFIG_SECRETS,
-    Delivery,
-    DeliveryAttempt,
-    DeliveryQuerySet,
-    EndpointHealth,
-    Event,
-    State,
-    Tally,
-)
+from .models import CONFIG_SECRETS, Delivery, DeliveryAttempt, EndpointHealth, Event, State, Tally
+from .reprocess_admin import Reprocesses
 
 _COLOURS = {
     State.WAITING: "wait", State.SENDING: "info", State.DELIVERED: "ok", State.FAILED: "bad",
@@ -66,10 +55,10 @@ class EventAdmin(Evidence, BigTable):
         "producer_link",
         "buyer_email",
         "total",
-        "occurred_at",
+        "at",
         "posts",
     )
-    list_filter = ("type", "occurred_at")
+    list_filter = ("type", ("producer", AutocompleteFilter), ("product", AutocompleteFilter), "occurred_at")
     list_select_related = ("product", "producer", "sale", "cart", "subscription")
     search_fields = ("transaction_code__exact", "buyer_email__exact", "id__exact")
     search_help_text = _("Transaction code, the buyer's e-mail, or the id of the posts")
@@ -88,6 +77,10 @@ class EventAdmin(Evidence, BigTable):
     @admin.display(description=_("transaction, cart or subscription"), ordering="transaction_code")
     def subject(self, event: Event) -> Any:
         return link(event.sale or event.cart or event.subscription)
+
+    @admin.display(description=_("occurred"), ordering="occurred_at")
+    def at(self, event: Event) -> Any:
+        return when(event.occurred_at)
 
     @admin.display(description=_("product"), ordering="product__name")
     def product_link(self, event: Event) -> Any:
@@ -140,62 +133,30 @@ class AttemptInline(Evidence, admin.TabularInline):
         return outcome(attempt.status, attempt.problem, delivered=attempt.delivered)
 
 
-def _ask_to_reprocess(posts: DeliveryQuerySet, count: int) -> Question:
-    found = posts.order_by().aggregate(
-        sends=Count("pk", filter=_CAN_GO),
-        arrived=Count("pk", filter=_CAN_GO & Q(state=State.DELIVERED)),
-        receivers=Count("config", filter=_CAN_GO, distinct=True),
-    )
-    sends, arrived, stays = found["sends"], found["arrived"], count - found["sends"]
-    facts = []
-    if sends:
-        text = ngettext(
-            "They go to the URL of %(n)s configuration, each with a fresh set of tries.",
-            "They go to the URLs of %(n)s configurations, each with a fresh set of tries.",
-            found["receivers"],
-        )
-        facts.append(text % {"n": number(found["receivers"])})
-    if arrived:
-        text = ngettext(
-            "%(n)s of them arrived already: its receiver gets it a second time, with the same webhook-id.",
-            "%(n)s of them arrived already: their receivers get them a second time, with the same webhook-id.",
-            arrived,
-        )
-        facts.append(text % {"n": number(arrived)})
-    if stays:
-        text = ngettext(
-            "%(n)s of the chosen stays as it is: it is on its way, or its configuration is not on.",
-            "%(n)s of the chosen stay as they are: they are on their way, or their configurations are not on.",
-            stays,
-        )
-        facts.append(text % {"n": number(stays)})
-    if not sends:
-        return Question(gettext("There is nothing to send"), "", facts, example=_named)
-    title = ngettext("Send %(n)s post?", "Send %(n)s posts?", sends) % {"n": number(sends)}
-    return Question(title, gettext("Send"), facts, example=_named)
+class DeliveryResponseFilter(ResponseFilter):
+    tried = Q(attempts_made__gt=0)
 
 
-_CAN_GO = ~Q(state=State.SENDING) & Q(config__state=ConfigState.ON)
-
-
-def _named(post: Delivery) -> str | SafeString:
-    """Event, receiver and status, for a question."""
-    return links(str(post.event), post.config.name, post.get_state_display())
+class AttemptResponseFilter(ResponseFilter):
+    field = "status"
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(Evidence, BigTable):
+class DeliveryAdmin(Reprocesses, Evidence, BigTable):
     list_display = (
-        "name",
-        "status",
-        "result",
-        "attempts_made",
-        "config_link",
-        "owner_link",
+        "name", "status", "result", "attempts_made", "config_link", "owner_link", "at", "next_at",
+    )  # fmt: skip
+    list_filter = (
+        "state",
+        DeliveryResponseFilter,
+        ("owner", AutocompleteFilter),
+        ("config", AutocompleteFilter),
+        ("event__product", AutocompleteFilter),
+        "event__type",
+        "last_problem",
         "created_at",
-        "next_try_at",
+        "audience",
     )
-    list_filter = ("state", "event__type", "last_status", "last_problem", "created_at", "audience")
     list_select_related = ("event", "config", "owner")
     search_fields = ("webhook_id__exact", "event__transaction_code__exact", "event__buyer_email__exact")
     search_help_text = _("Id of the post, transaction code or the buyer's e-mail")
@@ -226,34 +187,17 @@ class DeliveryAdmin(Evidence, BigTable):
         )
         return lookup in links_here or super().lookup_allowed(lookup, value, request)
 
-    def has_reprocess_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("deliveries.change_delivery")
-
-    @confirmed(_ask_to_reprocess)
-    @admin.action(description=_("Reprocess, or send now what waits"), permissions=["reprocess"])
-    def reprocess(self, request: HttpRequest, deliveries: DeliveryQuerySet) -> None:
-        chosen = deliveries.count()
-        sent = deliveries.send_again()
-        self.message_user(
-            request,
-            ngettext("%(n)d post is sent now.", "%(n)d posts are sent now.", sent) % {"n": sent},
-            messages.SUCCESS if sent else messages.WARNING,
-        )
-        if stayed := chosen - sent:
-            self.message_user(
-                request,
-                ngettext(
-                    "%(n)d post stays as it is: it is on its way, or its configuration is not on.",
-                    "%(n)d posts stay as they are: they are on their way, or their configurations are not on.",
-                    stayed,
-                )
-                % {"n": stayed},
-                messages.WARNING,
-            )
-
     @admin.display(description=_("post"), ordering="event__type")
     def name(self, delivery: Delivery) -> str:
         return str(delivery.event)
+
+    @admin.display(description=_("time"), ordering="created_at")
+    def at(self, delivery: Delivery) -> Any:
+        return when(delivery.created_at)
+
+    @admin.display(description=_("next try"), ordering="next_try_at")
+    def next_at(self, delivery: Delivery) -> Any:
+        return when(delivery.next_try_at)
 
     @admin.display(description=_("status"), ordering="state")
     def status(self, delivery: Delivery) -> SafeString:
@@ -292,8 +236,10 @@ class DeliveryAdmin(Evidence, BigTable):
 
 @admin.register(DeliveryAttempt)
 class DeliveryAttemptAdmin(Evidence, BigTable):
-    list_display = ("delivery_link", "number", "result", "duration_ms", "config_link", "started_at", "late")
-    list_filter = ("delivered", "status", "problem", "late", "started_at")
+    list_display = ("delivery_link", "number", "result", "duration_ms", "config_link", "at", "late")
+    list_filter = (
+        "delivered", AttemptResponseFilter, ("delivery__owner", AutocompleteFilter), "problem", "late", "started_at",
+    )  # fmt: skip
     list_select_related = ("delivery__config",)
     search_fields = ("delivery__webhook_id__exact", "delivery__event__transaction_code__exact")
     search_help_text = _("Id of the post or transaction code")
@@ -313,6 +259,10 @@ class DeliveryAttemptAdmin(Evidence, BigTable):
             "delivery__body",
             *(f"delivery__{name}" for name in CONFIG_SECRETS),
         )
+
+    @admin.display(description=_("started"), ordering="started_at")
+    def at(self, attempt: DeliveryAttempt) -> Any:
+        return when(attempt.started_at)
 
     @admin.display(description=_("post"), ordering="delivery")
     def delivery_link(self, attempt: DeliveryAttempt) -> Any:
@@ -356,15 +306,11 @@ class DeliveryAttemptAdmin(Evidence, BigTable):
 @admin.register(EndpointHealth)
 class EndpointHealthAdmin(Evidence, BigTable):
     list_display = (
-        "config_link",
-        "owner_link",
-        "failures",
-        "first_failure_at",
-        "last_failure_at",
-        "last_success_at",
-        "next_probe_at",
-    )
-    list_filter = ("fault", "told", "last_success_at", "first_failure_at")
+        "config_link", "owner_link", "failures", "first_failure", "last_failure", "last_success", "next_probe",
+    )  # fmt: skip
+    list_filter = (
+        ("config__owner", AutocompleteFilter), "fault", "told", "last_success_at", "first_failure_at",
+    )  # fmt: skip
     list_select_related = ("config__owner",)
     search_fields = ("config__name", "url", "config__owner__name")
     search_help_text = _("The configuration's name, its URL, or its owner's name")
@@ -386,6 +332,22 @@ class EndpointHealthAdmin(Evidence, BigTable):
     @admin.display(description=_("owner"), ordering="config__owner__name")
     def owner_link(self, health: EndpointHealth) -> Any:
         return link(health.config.owner)
+
+    @admin.display(description=_("failing since"), ordering="first_failure_at")
+    def first_failure(self, health: EndpointHealth) -> Any:
+        return when(health.first_failure_at)
+
+    @admin.display(description=_("last failure"), ordering="last_failure_at")
+    def last_failure(self, health: EndpointHealth) -> Any:
+        return when(health.last_failure_at)
+
+    @admin.display(description=_("last success"), ordering="last_success_at")
+    def last_success(self, health: EndpointHealth) -> Any:
+        return when(health.last_success_at)
+
+    @admin.display(description=_("next probe"), ordering="next_probe_at")
+    def next_probe(self, health: EndpointHealth) -> Any:
+        return when(health.next_probe_at)
 
     @admin.display(description=_("posts"))
     def posts(self, health: EndpointHealth) -> str | SafeString:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from .accounts import NotInvited, change_login, email_taken, give_login, invite, send_invitation
+from .adminfilters import AutocompleteFilter
 from .adminkit import (
     Audited,
     BigTable,
@@ -26,6 +27,7 @@ from .adminkit import (
     links,
     list_link,
     named_link,
+    when,
 )
 from .audit_admin import LogEntryAdmin
 from .forms import time_zones
@@ -33,8 +35,15 @@ from .models import AbandonedCart, Product, Seller, Transaction
 from .statuses import SaleStatus
 from .subscription_admin import PlanAdmin, SubscriptionAdmin
 from .templatetags.formats import number
+from .user_admin import StaffGroupAdmin, StaffUserAdmin
 
-__all__ = ("LogEntryAdmin", "PlanAdmin", "SubscriptionAdmin")  # registered there
+__all__ = (
+    "LogEntryAdmin",
+    "PlanAdmin",
+    "StaffGroupAdmin",
+    "StaffUserAdmin",
+    "SubscriptionAdmin",
+)  # registered there
 
 # --- Sellers ------------------------------------------------------------------------------------------
 
@@ -145,7 +154,7 @@ def _to_invite(count: int, facts: list[str]) -> Question:
 @admin.register(Seller)
 class SellerAdmin(WritesOnlyChanges, Audited, BigTable):
     form = SellerForm
-    list_display = ("name", "code", "email", "login", "legal_nature", "created_at")
+    list_display = ("name", "code", "email", "login", "legal_nature", "language", "since")
     list_filter = (LoginFilter, "legal_nature", "language")
     list_select_related = ("user",)
     search_fields = ("code", "name", "email")
@@ -163,6 +172,10 @@ class SellerAdmin(WritesOnlyChanges, Audited, BigTable):
         if not seller.user.has_usable_password():
             return badge("wait", _("Invited"))
         return badge("ok", _("Password set"))
+
+    @admin.display(description=_("created"), ordering="created_at")
+    def since(self, seller: Seller) -> Any:
+        return when(seller.created_at)
 
     @admin.display(description=_("more"))
     def more(self, seller: Seller) -> Any:
@@ -223,7 +236,7 @@ class SellerAdmin(WritesOnlyChanges, Audited, BigTable):
 @admin.register(Product)
 class ProductAdmin(WritesOnlyChanges, Audited, BigTable):
     list_display = ("name", "code", "seller", "shares_buyers", "is_physical", "has_co_production", "sales")
-    list_filter = ("shares_buyers", "is_physical", "has_co_production")
+    list_filter = (("owner", AutocompleteFilter), "shares_buyers", "is_physical", "has_co_production")
     list_select_related = ("owner",)
     search_fields = ("code__exact", "name", "owner__name", "owner__code__exact")
     search_help_text = _("Name, product code, or the producer's name or code")
@@ -258,11 +271,14 @@ class TransactionAdmin(WritesOnlyChanges, BigTable):
         "buyer_email",
         "amount",
         "payment_type",
-        "ordered_at",
+        "at",
         "posts",
     )
     list_filter = (
         "status",
+        ("product", AutocompleteFilter),
+        ("product__owner", AutocompleteFilter),
+        ("affiliate", AutocompleteFilter),
         "payment_type",
         "ordered_at",
         ("affiliate", admin.EmptyFieldListFilter),
@@ -285,6 +301,10 @@ class TransactionAdmin(WritesOnlyChanges, BigTable):
         (_("Subscription"), {"fields": (("subscription", "recurrence_number"), "is_anticipation")}),
         (_("Where it came from"), {"classes": ("collapse",), "fields": (("src", "sck", "xcod"), ("utm_source", "utm_medium", "utm_campaign"), ("utm_term", "utm_content"), ("is_order_bump", "parent_code", "is_funnel"), ("tickets", "hotkey"))}),
     )  # fmt: skip
+
+    @admin.display(description=_("ordered"), ordering="ordered_at")
+    def at(self, sale: Transaction) -> Any:
+        return when(sale.ordered_at)
 
     @admin.display(description=_("status"), ordering="status")
     def state(self, sale: Transaction) -> SafeString:
@@ -311,8 +331,13 @@ class TransactionAdmin(WritesOnlyChanges, BigTable):
 class AbandonedCartAdmin(BigTable):
     """A cart can be added, which is posted, and never changes."""
 
-    list_display = ("code", "buyer_name", "buyer_email", "product_link", "abandoned_at", "posts")
-    list_filter = ("abandoned_at", ("affiliate", admin.EmptyFieldListFilter))
+    list_display = ("code", "buyer_name", "buyer_email", "product_link", "at", "posts")
+    list_filter = (
+        ("product", AutocompleteFilter),
+        ("product__owner", AutocompleteFilter),
+        "abandoned_at",
+        ("affiliate", admin.EmptyFieldListFilter),
+    )
     list_select_related = ("product",)
     search_fields = ("buyer_email__exact", "buyer_name__istartswith", "code__exact")
     search_help_text = _("The buyer's e-mail, how the name begins, or the cart's code")
@@ -322,6 +347,10 @@ class AbandonedCartAdmin(BigTable):
     readonly_fields = ("code", "posts")
 
     has_change_permission = Evidence.has_change_permission
+
+    @admin.display(description=_("abandoned"), ordering="abandoned_at")
+    def at(self, cart: AbandonedCart) -> Any:
+        return when(cart.abandoned_at)
 
     @admin.display(description=_("product"), ordering="product__name")
     def product_link(self, cart: AbandonedCart) -> Any:

@@ -96,7 +96,7 @@ class BigTable(admin.ModelAdmin):
         if not any(issubclass(one, AutocompleteFilter) for one in filters):
             return super().media
         search = AutocompleteSelect(None, self.admin_site).media
-        return super().media + search + Media(js=["admin-filters.js"])
+        return super().media + search + Media(js=["admin/js/autocomplete.js", "admin-filters.js"])
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], list[Any]]:
         """Of what protects a row, staff are told that it does, and not that they lack a right nobody has."""

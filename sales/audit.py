@@ -185,7 +185,10 @@ def fact_of(entry: LogEntry) -> str:
 def changes_of(entry: LogEntry) -> list[Change]:
     """What was changed, in words; of a new row, what it began with."""
     model = ContentType.objects.get_for_id(entry.content_type_id).model_class()
-    return [_change(model, name, pair) for name, pair in sorted((entry.changes or {}).items())]
+    changes = [_change(model, name, pair) for name, pair in sorted((entry.changes or {}).items())]
+    if entry.action == LogEntry.Action.CREATE:
+        return [Change(one.label, "", one.new) for one in changes if one.new != EMPTY]
+    return changes
 
 
 def _change(model: type[models.Model] | None, name: str, pair: Any) -> Change:

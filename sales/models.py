@@ -50,6 +50,7 @@ class Seller(models.Model):
     class Meta:
         verbose_name = _("seller")
         verbose_name_plural = _("sellers")
+        permissions = (("view_as_seller", _("Can see a seller’s pages as the seller does")),)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.code})"

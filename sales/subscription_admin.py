@@ -9,7 +9,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from .adminkit import BigTable, WritesOnlyChanges, badge, link, links, list_link
+from .adminfilters import AutocompleteFilter
+from .adminkit import BigTable, WritesOnlyChanges, badge, link, links, list_link, when
 from .statuses import CANCELLED, SubscriptionStatus
 from .subscriptions import Plan, Subscription
 
@@ -21,7 +22,7 @@ _COLOURS |= dict.fromkeys((*CANCELLED, SubscriptionStatus.EXPIRED), "bad")
 @admin.register(Plan)
 class PlanAdmin(WritesOnlyChanges, BigTable):
     list_display = ("name", "code", "product_link", "recurrency_period", "amount", "subscriptions")
-    list_filter = ("recurrency_period",)
+    list_filter = (("product", AutocompleteFilter), "recurrency_period")
     list_select_related = ("product",)
     search_fields = ("code__exact", "name", "product__name")
     search_help_text = _("Plan code, plan or product")
@@ -44,9 +45,15 @@ class PlanAdmin(WritesOnlyChanges, BigTable):
 @admin.register(Subscription)
 class SubscriptionAdmin(WritesOnlyChanges, BigTable):
     list_display = (
-        "subscriber_code", "state", "name", "email", "plan_link", "product_link", "next_charge_at", "charges", "posts",
+        "subscriber_code", "state", "name", "email", "plan_link", "product_link", "next_charge", "charges", "posts",
     )  # fmt: skip
-    list_filter = ("status", "next_charge_at", "cancelled_at")
+    list_filter = (
+        "status",
+        ("product", AutocompleteFilter),
+        ("plan", AutocompleteFilter),
+        "next_charge_at",
+        "cancelled_at",
+    )
     list_select_related = ("product", "plan")
     search_fields = ("subscriber_code__exact", "email__exact", "name__istartswith", "plan__code__exact")
     search_help_text = _("Subscriber code, the subscriber's e-mail, how the name begins, or the plan code")
@@ -77,6 +84,10 @@ class SubscriptionAdmin(WritesOnlyChanges, BigTable):
     @admin.display(description=_("product"), ordering="product__name")
     def product_link(self, subscription: Subscription) -> Any:
         return link(subscription.product)
+
+    @admin.display(description=_("next charge"), ordering="next_charge_at")
+    def next_charge(self, subscription: Subscription) -> Any:
+        return when(subscription.next_charge_at)
 
     @admin.display(description=_("charges"))
     def charges(self, subscription: Subscription) -> str | SafeString:

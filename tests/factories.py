@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from configurations.events import BY_TYPE
@@ -40,10 +41,15 @@ def make_seller(*, login: bool = True, **facts: Any) -> Seller:
     return Seller.objects.create(**facts)
 
 
-def make_staff(**facts: Any) -> Any:
+def make_staff(group: str = "", **facts: Any) -> Any:
+    """A superuser; with a group, a member of it with no further right."""
     n = next(_numbers)
     email = f"staff{n}@example.com"
-    return get_user_model().objects.create_superuser(email, email, PASSWORD, **facts)
+    if not group:
+        return get_user_model().objects.create_superuser(email, email, PASSWORD, **facts)
+    user = get_user_model().objects.create_user(email, email, PASSWORD, is_staff=True, **facts)
+    user.groups.add(Group.objects.get(name=group))
+    return user
 
 
 def make_product(owner: Seller | None = None, **facts: Any) -> Product:

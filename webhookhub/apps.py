@@ -4,12 +4,16 @@ from typing import Any
 from django.apps import AppConfig
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate
+
+from . import groups
 
 
 class SiteConfig(AppConfig):
     name = "webhookhub"
 
     def ready(self) -> None:
+        post_migrate.connect(groups.fill, dispatch_uid="groups_fill")
         connection_created.connect(_let_sqlite_take_whole_batches)
 
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 import requests
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.db import models, transaction
 from django.db.models import F, Max, Min
 from django.utils import timezone
@@ -24,8 +25,11 @@ from deliveries.models import State as DeliveryState
 from sales.models import AbandonedCart, Plan, Product, Seller, Subscription, Transaction
 from sales.statuses import LegalNature, PaymentType, RecurrencyPeriod, SaleStatus, SubscriptionStatus
 
+from . import groups
+
 PASSWORD = "demo-webhookhub"  # noqa: S105  printed by the command; it refuses to run where DEBUG is off
 PRODUCER, AFFILIATE, STAFF = "ana@example.com", "bruno@example.com", "staff@example.com"
+SUPPORTER = "support@example.com"
 
 BUYERS = (
     ("Marina Lima Nuñes", "marina.lima@example.com", "Belo Horizonte", "MG"),
@@ -83,6 +87,8 @@ def make(receiver: str, sales: int = 48) -> int:
 def _sellers() -> tuple[Seller, Seller]:
     users = get_user_model().objects
     users.create_superuser(STAFF, STAFF, PASSWORD)
+    supporter = users.create_user(SUPPORTER, SUPPORTER, PASSWORD, is_staff=True)
+    supporter.groups.add(Group.objects.get(name=groups.SUPPORT))
     ana = Seller.objects.create(
         code="P10000001",
         name="Ana Beatriz Souza",

@@ -46,7 +46,7 @@ def date_links(cl: Any) -> dict[str, Any]:
         choices = [
             choice(date_format(one, "MONTH_DAY_FORMAT"), year=year, month=month, day=one.day)
             for one in days
-            if first.date() <= one <= last.date()
+            if first <= one <= last
         ]
     elif year:
         back = choice(_("All dates"))
@@ -61,10 +61,10 @@ def date_links(cl: Any) -> dict[str, Any]:
     return {"show": True, "back": back, "choices": choices}
 
 
-def _end(cl: Any, order: str) -> datetime | None:
+def _end(cl: Any, order: str) -> date | None:
     rows = cl.model._default_manager.filter(**{f"{cl.date_hierarchy}__isnull": False})
     at = rows.order_by(order).values_list(cl.date_hierarchy, flat=True).first()
-    return timezone.localtime(at) if at else None
+    return timezone.localdate(at) if isinstance(at, datetime) else at
 
 
 def _first_of(year: int, month: int) -> date:

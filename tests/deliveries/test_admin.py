@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from deliveries import engine
 from deliveries.models import Delivery, DeliveryAttempt, State
+from deliveries.reprocessing import BulkReprocess
 from tests import admin_forms, factories
 from tests.receiver import Answer
 
@@ -112,3 +113,30 @@ def test_the_number_of_queries_of_a_delivery_does_not_grow_with_its_attempts(sta
     for_two = queries()
     try_again(5)
     assert queries() == for_two
+
+
+def test_many_posts_go_behind_all_that_is_fresh_and_can_be_stopped(staff, receiver, sell, monkeypatch):
+    monkeypatch.setattr("deliveries.reprocess_admin.FEW", 2)
+    sent = [sell() for _ in range(3)]
+    engine.drain()
+    answer = act(staff, *sent)
+    [text] = messages_of(answer)
+    assert text.startswith("3 posts are being sent, behind all that is fresh.")
+    started = BulkReprocess.objects.get()
+    assert (started.total, started.by) == (3, answer.wsgi_request.user)
+    engine.drain()
+    assert len(receiver.posts) == 6
+
+
+def test_too_many_are_refused_with_what_to_do(staff, receiver, sell, monkeypatch):
+    monkeypatch.setattr("deliveries.reprocess_admin.FEW", 1)
+    monkeypatch.setattr("deliveries.reprocess_admin.MOST", 2)
+    sent = [sell() for _ in range(3)]
+    engine.drain()
+    data = {"action": "reprocess", "_selected_action": [delivery.pk for delivery in sent]}
+    asked = staff.post(reverse(LIST), data).content.decode()
+    assert "These are too many at once" in asked
+    assert "the command “reprocess”" in asked
+    staff.post(reverse(LIST), data | {"sure": "yes"})
+    assert not BulkReprocess.objects.exists()
+    assert len(receiver.posts) == 3

@@ -41,6 +41,7 @@ class Command(WithExamples):
   producer   {demo_data.PRODUCER}
   affiliate  {demo_data.AFFILIATE}
   staff      {demo_data.STAFF}
+  support    {demo_data.SUPPORTER}   (reads and reprocesses, edits nothing)
   password   {demo_data.PASSWORD}
 
   Ctrl-C stops everything; `make run` starts it again with the same data.

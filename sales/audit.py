@@ -37,6 +37,7 @@ EMPTY = "–"
 # What happened, where it is no change of fields. Apps above add theirs; %(…)s is filled from the entry's data.
 FACTS: dict[str, Promise | str] = {
     "password": _("The password was changed."),
+    "redacted": _("What was held on the buyer %(buyer)s was erased, in %(rows)s rows."),
     "exported": _("%(rows)s rows of “%(what)s” were exported as %(format)s."),
 }
 _words: dict[type[models.Model], Mapping[str, Words]] = {}

@@ -39,6 +39,7 @@ from django.db import models, transaction
 from django.db.models import Q, QuerySet
 from django.utils.crypto import salted_hmac
 
+from . import audit
 from .facts import BuyerFacts
 from .models import AbandonedCart, Subscription, Transaction
 from .signals import buyer_asked, buyer_redacted
@@ -210,7 +211,11 @@ def redact(email: str, by: str) -> dict[str, int]:
     counts["auditlog.logentry"] += _forget_in_log(Change, buyer)
     _ask_the_apps(buyer, by, counts)  # of what arose from these sales meanwhile
     counts = +counts
-    logger.info("%s was redacted by %s: %s", buyer.pseudonym, by, dict(counts))
+    if counts:
+        logger.info("%s was redacted by %s: %s", buyer.pseudonym, by, dict(counts))
+        audit.note_model(
+            Transaction, "redacted", buyer=buyer.pseudonym, rows=sum(counts.values()), asked_by=by
+        )
     return dict(counts)
 
 

@@ -3,8 +3,9 @@
 from urllib.parse import urlencode
 
 import pytest
+from auditlog.models import LogEntry
 
-from sales import privacy
+from sales import audit, privacy
 from sales.models import Transaction
 from sales.privacy import Buyer, Held
 from sales.signals import buyer_asked, buyer_redacted, subscription_changed, transaction_status_changed
@@ -114,6 +115,18 @@ def test_run_again_it_finds_nothing(product, heard):
     assert (counts["sales.transaction"], counts["other.row"]) == (1, 2)
     assert privacy.redact(EMAIL, by="a test") == {}
     assert [table.what for table in privacy.hold_on(EMAIL)] == ["other.row"]
+
+
+def test_that_it_was_done_stands_in_the_audit_log_without_the_buyer(product):
+    factories.make_sale(product, **FACTS)
+    privacy.redact(EMAIL, by="ana")
+    entry = LogEntry.objects.get(additional_data__fact="redacted")
+    assert audit.fact_of(entry) == (
+        f"What was held on the buyer {Buyer.of(EMAIL).pseudonym} was erased, in 2 rows."
+    )
+    assert entry.additional_data["asked_by"] == "ana"
+    privacy.redact(EMAIL, by="ana")
+    assert LogEntry.objects.filter(additional_data__fact="redacted").count() == 1
 
 
 def test_the_apps_hear_what_is_known_of_the_buyer_and_on_whose_word(product, heard):

@@ -1,6 +1,6 @@
 """Which of the vitals are as they should be: `health` asks for all, a page for what it shows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.utils.translation import gettext as _
@@ -19,9 +19,9 @@ class Bounds:
 
     max_age: timedelta | None = timedelta(minutes=2)  # of what is due, and of leases that ran out
     max_lag: timedelta | None = timedelta(minutes=1)  # of 95 of 100 first tries
+    min_workers: int = 1  # where it is 0, nobody takes jobs: neither queue nor sweep has a bound
     max_queue: int | None = 100
-    min_workers: int = 1
-    max_sweep_age: timedelta | None = timedelta(minutes=3)  # asked only where there should be workers
+    max_sweep_age: timedelta | None = timedelta(minutes=3)
     max_failing: int | None = None
     max_disabled: int | None = None
 
@@ -47,6 +47,8 @@ class Finding:
 def judge(vitals: Vitals, bounds: Bounds) -> list[Finding]:
     """A finding for each figure, in the order in which one looks. The queue has to be in reach."""
     posts, configurations = vitals.posts, vitals.configurations
+    if not bounds.min_workers:
+        bounds = replace(bounds, max_queue=None, max_sweep_age=None)
     return [
         _at_most("due", _due(posts.due), posts.due, None),
         _age("oldest_due", _oldest_due(vitals), vitals.age(posts.due_since), bounds.max_age),
@@ -54,7 +56,7 @@ def judge(vitals: Vitals, bounds: Bounds) -> list[Finding]:
         _age("lag", _lag(vitals), vitals.lag.p95, bounds.max_lag),
         _at_most("queue", _queue(vitals), vitals.cluster.queue, bounds.max_queue),
         _workers(vitals, bounds.min_workers),
-        _sweep(vitals, bounds),
+        _sweep(vitals, bounds.max_sweep_age),
         _at_most("failing", _failing(configurations.failing), configurations.failing, bounds.max_failing),
         _at_most(
             "disabled", _disabled(configurations.disabled), configurations.disabled, bounds.max_disabled
@@ -88,10 +90,9 @@ def _workers(vitals: Vitals, least: int) -> Finding:
     return Finding("workers", says, workers, least, ok=workers >= least)
 
 
-def _sweep(vitals: Vitals, bounds: Bounds) -> Finding:
+def _sweep(vitals: Vitals, bound: timedelta | None) -> Finding:
     """The queue's own job of every minute: that it was done says that jobs are."""
     age = vitals.age(vitals.swept_at)
-    bound = bounds.max_sweep_age if bounds.min_workers else None
     if age is None:
         says = _("There has been no sweep yet.")
         return Finding("sweep", says, None, _seconds(bound), ok=bound is None, unit="s")

@@ -37,17 +37,14 @@ class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
 
 
 class WithExamples(BaseCommand):
-    """A command with `examples`, which stand below its --help: first the calls, then what else there is to know."""
+    """A command with `examples`, which stand below its --help: calls, which are set in, and what else there is to know."""
 
     examples = ""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        heading = "Examples:\n\n" if self.examples.startswith(" ") else ""
         parser = super().create_parser(
-            prog_name,
-            subcommand,
-            formatter_class=_Formatter,
-            epilog=f"Examples:\n\n{self.examples}",
-            **kwargs,
+            prog_name, subcommand, formatter_class=_Formatter, epilog=heading + self.examples, **kwargs
         )
         parser.description = fill(str(self.help), WIDTH)
         return parser

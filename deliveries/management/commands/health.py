@@ -46,7 +46,11 @@ class Command(OperatorCommand):
             )
         for name, number, text in (
             ("--max-queue", usual.max_queue, "so many jobs may wait in the queue"),
-            ("--min-workers", usual.min_workers, "so many workers must be alive; 0 asks for no sweep either"),
+            (
+                "--min-workers",
+                usual.min_workers,
+                "so many workers must be alive; with 0 neither queue nor sweep has a bound",
+            ),
             ("--max-failing", usual.max_failing, "so many configurations may fail"),
             ("--max-disabled", usual.max_disabled, "so many configurations may be disabled by us"),
         ):

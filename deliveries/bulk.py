@@ -221,7 +221,7 @@ class Stage(models.TextChoices):
 
 
 def stage_of(bulk: BulkReprocess, progress: Progress) -> Stage:
-    if bulk.state == BulkState.RUNNING and not progress.to_go:
+    if bulk.state != BulkState.STOPPED and not progress.to_go:
         return Stage.FINISHED
     return Stage(bulk.state)
 

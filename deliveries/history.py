@@ -157,7 +157,7 @@ def _read_period(params: Mapping[str, str], filters: Filters) -> None:
     elif period:
         filters.notes.append(_UNKNOWN["period"])
     elif start or end:
-        since, until = _moment(start), _moment(end)
+        since, until = moment(start), moment(end)
         if (start and not since) or (end and not until):
             filters.notes.append(_UNKNOWN["period"])
         elif since and until and since >= until:
@@ -179,7 +179,7 @@ def midnight(at: datetime) -> datetime:
     return timezone.make_aware(datetime.combine(timezone.localdate(at), time.min))
 
 
-def _moment(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
     """A time of the page's zone as a browser's field writes it, or a day, which begins at midnight."""
     try:
         at = parse_datetime(text)

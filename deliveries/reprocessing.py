@@ -47,11 +47,11 @@ class BulkReprocessQuerySet(models.QuerySet["BulkReprocess"]):
         return self.order_by("-created_at", "-pk")
 
     def under_way(self) -> "BulkReprocessQuerySet":
-        """Paused, or with posts still to send."""
+        """Neither stopped nor finished: something is still to send, or to be queued."""
         posts = BulkReprocess.deliveries.rel.related_model.objects.filter(bulk=OuterRef("pk"))
-        to_send = posts.filter(state__in=ON_THE_WAY).exclude(state_before="")
-        unfinished = Q(queued_to__isnull=False) | Exists(to_send)
-        return self.filter(Q(state=BulkState.PAUSED) | Q(unfinished, state=BulkState.RUNNING))
+        # Each state by itself, so that the index finds the unsent ones among very many that were sent.
+        unsent = posts.filter(state__in=State.values, state_before__gt="")
+        return self.exclude(state=BulkState.STOPPED).filter(Q(queued_to__isnull=False) | Exists(unsent))
 
 
 class BulkReprocess(models.Model):

@@ -18,6 +18,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 MAX_LENGTH = 2000  # characters
+MAX_HOST = 253
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _PLAIN = re.compile(r"[!-~]*")  # ASCII that can be seen: nothing in it to hide
@@ -154,6 +155,21 @@ def parse(url: str) -> Target:
     return Target(scheme, host, port, path if path.startswith("/") else f"/{path}")
 
 
+def host_of(url: str) -> str:
+    """The host that a URL names, in lower case and punycode; empty where it names none.
+
+    Judges nothing: a URL that today's rules refuse was perhaps permitted when it was entered.
+    """
+    try:
+        host = parse(url).host
+    except Refused:
+        parts = _PARTS.fullmatch(url.strip())
+        authority = parts[2].rpartition("@")[2] if parts else ""
+        bracketed = _BRACKETED.fullmatch(authority)
+        host = bracketed[1] if bracketed else authority.partition(":")[0]
+    return host.lower().removesuffix(".")[:MAX_HOST]
+
+
 def check_address(ip: str) -> None:
     """Judge an address that a name server gave, as text, with or without a scope id. Raises Refused.
 
@@ -264,7 +280,7 @@ def _checked_name(typed: str) -> str:
     labels = bare.split(".")
     if _NUMBER.fullmatch(labels[-1]):
         return _checked_ipv4(typed)
-    if len(bare) > 253 or not all(map(_LABEL.fullmatch, labels)):
+    if len(bare) > MAX_HOST or not all(map(_LABEL.fullmatch, labels)):
         _refuse_name(typed)
     if any(label.startswith("xn--") for label in labels):
         try:
@@ -293,7 +309,7 @@ def _is_our_own_and_allowed(name: str) -> bool:
 
 def _mapped_by_idna(typed: str) -> str:
     """By UTS 46: full-width digits become digits, 。 becomes a dot, ä becomes xn--…"""
-    if len(typed) > 253:
+    if len(typed) > MAX_HOST:
         _refuse_name(typed)
     try:
         mapped = idna.uts46_remap(typed, std3_rules=True)

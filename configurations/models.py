@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from sales.models import Product, Seller
 
 from . import audit
+from .addresses import MAX_HOST, host_of
 from .encryption import EncryptedTextField
 from .events import BY_TYPE, Description, EventType
 from .signals import configuration_disabled, configuration_enabled, configuration_removed
@@ -171,6 +172,19 @@ class Mismatch(models.TextChoices):
 
 
 class WebhookConfigQuerySet(models.QuerySet["WebhookConfig"]):
+    def update(self, **values: Any) -> int:
+        if isinstance(url := values.get("url"), str):
+            values["host"] = host_of(url)
+        return super().update(**values)
+
+    def bulk_create(
+        self, objs: Iterable["WebhookConfig"], *args: Any, **kwargs: Any
+    ) -> list["WebhookConfig"]:
+        objs = list(objs)
+        for config in objs:
+            config.host = host_of(config.url)
+        return super().bulk_create(objs, *args, **kwargs)
+
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "WebhookConfigQuerySet":
         """The configurations that `user` owns and has not removed: a page's only door."""
         return self.not_removed().filter(owner__user=user) if user.is_authenticated else self.none()
@@ -205,6 +219,8 @@ class WebhookConfig(models.Model):
     owner = models.ForeignKey(Seller, models.PROTECT, related_name="configurations", verbose_name=_("owner"))
     name = models.CharField(_("name"), max_length=100)
     url = models.CharField(_("URL"), max_length=2000)
+    # Of the URL, kept by whatever writes it: by it staff find and hold all that goes to one host.
+    host = models.CharField(_("host"), max_length=MAX_HOST, default="", db_default="", editable=False)
     events = models.JSONField(_("events"), default=list)  # values of EventType
     product = models.ForeignKey(
         Product,
@@ -245,11 +261,20 @@ class WebhookConfig(models.Model):
             models.CheckConstraint(condition=models.Q(state__in=State.values), name="config_state_known"),
         )
         indexes = (
-            models.Index(fields=["owner", "name"], name="config_of_owner"),
-        )  # the list, and every event
+            models.Index(fields=["owner", "name"], name="config_of_owner"),  # the list, and every event
+            models.Index(fields=["host"], name="config_of_host"),  # the staff's page of a host, and its hold
+        )
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        fields = kwargs.get("update_fields")
+        if "url" not in self.get_deferred_fields() and (fields is None or "url" in fields):
+            self.host = host_of(self.url)
+            if fields is not None:
+                kwargs["update_fields"] = {*fields, "host"}
+        super().save(*args, **kwargs)
 
     def get_absolute_url(self) -> str:
         return reverse("configurations:edit", args=[self.pk])

@@ -16,7 +16,7 @@ from configurations.models import Reason, WebhookConfig
 from configurations.models import State as ConfigState
 
 from . import mails
-from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, EndpointHealth, Problem
+from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, EndpointHealth, HeldHost, Problem
 from .results import Result, storable
 
 # How long a fault of the URL must last, with no other outcome in between.
@@ -237,11 +237,12 @@ def probes_due() -> list[int]:
 
 
 def _to_probe() -> models.QuerySet[EndpointHealth]:
-    """A time further ahead than an hour is one from before the clock was set back."""
+    """Not where staff hold the host. A time further ahead than an hour is one from before the clock was set back."""
     its_time = Q(next_probe_at__lte=Now()) | Q(next_probe_at__gt=Now() + _span(PROBE_EVERY))
-    return EndpointHealth.objects.filter(
+    due = EndpointHealth.objects.filter(
         its_time, Exists(_sendable_probes()), config__state=ConfigState.DISABLED
     )
+    return due.exclude(config__host__in=HeldHost.objects.values("host"))
 
 
 def _sendable_probes() -> DeliveryQuerySet:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models import Count, F, Max, Min, Q, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
@@ -16,11 +16,16 @@ from configurations.models import WebhookConfig
 
 from . import charts, history
 from .explain import explain
-from .models import Delivery, EndpointHealth, Event, State
+from .hosts import held_hosts_of
+from .models import Delivery, EndpointHealth, Event, HeldHost, State
 from .words import Explanation
 
 DAY = timedelta(hours=24)
 FAILING_FROM = 3  # failures in a row
+# Of configurations: what _fails() says of one.
+FAILING = Q(
+    Q(health__url="") | Q(health__url=F("url")), state=ConfigState.ON, health__failures__gte=FAILING_FROM
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +42,13 @@ class WithoutAccess:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the strip says. `configs` are those that are disabled by us or failing, the disabled ones first."""
+    """What the strip says. `configs` are those that are disabled by us or failing, the disabled ones first.
+
+    `paused` are the hosts that staff hold: no configuration to one of them is called failing.
+    """
 
     without_access: WithoutAccess | None
+    paused: list[HeldHost]
     configs: list["Troubled"]
     total: int  # posts of the last 24 hours, and of these:
     delivered: int
@@ -72,7 +81,9 @@ def health_of(user: AbstractBaseUser | AnonymousUser, now: datetime) -> Health |
     configs = list(WebhookConfig.objects.visible_to(user).in_order())
     if not configs and not day["total"]:
         return None
-    return Health(_without_access(posts, now), _troubled(configs), **day)
+    paused = held_hosts_of(configs)
+    troubled = _troubled([c for c in configs if c.host not in paused or c.state == ConfigState.DISABLED])
+    return Health(_without_access(posts, now), list(paused.values()), troubled, **day)
 
 
 def _without_access(posts: Any, now: datetime) -> WithoutAccess | None:
@@ -157,6 +168,7 @@ class Figures:
     failures: int = 0  # in a row, while failing
     failing_since: datetime | None = None
     words: Explanation | None = None  # of the last failure, while failing
+    paused: HeldHost | None = None  # staff hold its host
     bars: list[charts.Bar] = field(default_factory=list)  # 24, in a drawing of 132 by 24
 
     @property
@@ -166,7 +178,7 @@ class Figures:
 
 
 def figures_of(configs: Sequence[WebhookConfig], now: datetime | None = None) -> dict[int, Figures]:
-    """{configuration: its figures}, in three queries however many they are."""
+    """{configuration: its figures}, in four queries however many they are."""
     now = now or timezone.now()
     by_pk = {config.pk: config for config in configs}
     found = {pk: Figures() for pk in by_pk}
@@ -183,15 +195,17 @@ def figures_of(configs: Sequence[WebhookConfig], now: datetime | None = None) ->
     by_hour = {(row["config"], row["slot"]): row for row in rows}
     held = _held(by_pk)
     healths = _healths(by_pk)
+    paused = held_hosts_of(configs)
     for pk, figures in found.items():
         slots = [charts.slot_of(hour, hour + charts.HOUR, by_hour.get((pk, hour))) for hour in hours]
         figures.posts = sum(slot.total for slot in slots)
         figures.delivered = sum(slot.ok for slot in slots)
         figures.bars = charts.draw(slots, width=132, height=24, gap=1.5)
         figures.held = held.get(pk, 0)
+        figures.paused = paused.get(by_pk[pk].host)
         health = healths.get(pk)
         figures.last_success_at = health.last_success_at if health else None
-        if health and _fails(by_pk[pk], health):
+        if health and not figures.paused and _fails(by_pk[pk], health):
             figures.failing = True
             figures.failures, figures.failing_since = health.failures, health.first_failure_at
             figures.words = _words(by_pk[pk], health)

@@ -45,9 +45,12 @@ _RECORDED = [
 
 
 def anything_to_do() -> bool:
-    """Whether a drain would find something: a post that is due, a lease that ran out, a probe."""
+    """Whether a drain would find something: a post that is due, a lease that ran out, a probe.
+
+    What waits for a host that staff hold is none: its release wakes.
+    """
     return (
-        Delivery.objects.due().exists()
+        Delivery.objects.due().to_open_hosts().exists()
         or Delivery.objects.lease_ran_out().exists()
         or disabling.a_probe_is_due()
     )
@@ -70,7 +73,7 @@ def recover() -> int:
 
 
 def settle_strays() -> int:
-    """Hold or discard what is due to a configuration that is not on. Returns how many.
+    """Hold or discard what is due to a configuration that is not on, to a held host too. Returns how many.
 
     Its listeners did so when it was switched off; a post that was just then written, or in flight, is left over.
     """
@@ -110,7 +113,7 @@ def claim_probes(claim_id: UUID, pks: Sequence[int]) -> list[Delivery]:
         return []
     on_its_way = Delivery.objects.filter(config=OuterRef("config"), state=State.SENDING)
     probes = Delivery.objects.held().filter(pk__in=pks, config__state=ConfigState.DISABLED)
-    return _take(probes.exclude(Exists(on_its_way)).most_urgent_first(), claim_id)
+    return _take(probes.exclude(Exists(on_its_way)).to_open_hosts().most_urgent_first(), claim_id)
 
 
 def _take(wanted: DeliveryQuerySet, claim_id: UUID) -> list[Delivery]:

@@ -23,7 +23,7 @@ from configurations.models import State as ConfigState
 
 from . import history
 from .letters import disabled_letter, recovered_letter, warning_letter
-from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, EndpointHealth, Problem, State, Told
+from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, EndpointHealth, HeldHost, Problem, State, Told
 
 logger = logging.getLogger(__name__)
 
@@ -88,11 +88,14 @@ def _failing(now: datetime) -> QuerySet[EndpointHealth]:
 
 
 def overdue(now: datetime) -> DeliveryQuerySet:
-    """The approved of the last day that were not accepted for 15 minutes, by no fault of ours."""
+    """The approved of the last day that were not accepted for 15 minutes, by no fault of ours.
+
+    Where staff hold the host it is we who do not post, and the pages say so.
+    """
     indexed = Delivery.objects.filter(~Q(state=State.DELIVERED), priority=Priority.GRANTS_ACCESS)
     return indexed.filter(
         history.without_access(now), created_at__lt=now - WARN_AFTER, created_at__gte=now - LOOKS_BACK
-    ).exclude(last_problem=Problem.OURS)
+    ).exclude(Q(last_problem=Problem.OURS) | Q(config__host__in=HeldHost.objects.values("host")))
 
 
 def _working_again() -> QuerySet[EndpointHealth]:

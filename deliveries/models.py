@@ -23,6 +23,7 @@ from sales.models import AbandonedCart, Product, Seller, Subscription, Transacti
 
 from . import relevance, retries
 from .choices import FINISHED, Audience, Lane, Problem, State
+from .held import HeldHost
 from .posted import Posted
 from .posted import SamplePost as SamplePost  # a model too, beside what it shares with attempts
 from .posted import new_webhook_id as new_webhook_id
@@ -109,8 +110,18 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(its_time, state=State.WAITING)
 
     def sendable(self) -> "DeliveryQuerySet":
-        """Due, and its configuration is on: what a drain would send now."""
-        return self.due().filter(config__state=ConfigState.ON)
+        """Due, its configuration is on and its host open: what a drain would send now."""
+        return self.due().filter(config__state=ConfigState.ON).to_open_hosts()
+
+    def to_host(self, host: str) -> "DeliveryQuerySet":
+        return self.filter(config__in=WebhookConfig.objects.filter(host=host).values("pk"))
+
+    def to_open_hosts(self) -> "DeliveryQuerySet":
+        """Without those to a host that staff hold. Where none is held, which is the rule, nothing is joined."""
+        held = HeldHost.names()
+        if not held:
+            return self
+        return self.exclude(config__in=WebhookConfig.objects.filter(host__in=held).values("pk"))
 
     def most_urgent_first(self) -> "DeliveryQuerySet":
         return self.order_by("lane", "priority", F("next_try_at").asc(nulls_first=True), "pk")
@@ -335,7 +346,10 @@ class DeliveryAttempt(Posted):
     class Meta:
         verbose_name = _("attempt")
         verbose_name_plural = _("attempts")
-        indexes = (models.Index(fields=["delivery", "number"], name="attempt_in_order"),)
+        indexes = (
+            models.Index(fields=["delivery", "number"], name="attempt_in_order"),
+            models.Index(fields=["started_at"], name="attempt_started"),  # the staff's charts of a day
+        )
 
     def __str__(self) -> str:
         return f"{self.delivery_id}#{self.number}"

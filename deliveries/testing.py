@@ -26,7 +26,7 @@ from . import contract, engine, posting, retries, wake
 from .contract import samples, snapshot
 from .contract.subscription import ChangedSubscription
 from .explain import explain
-from .models import CONFIG_SECRETS, Audience, Delivery, Event, SamplePost
+from .models import CONFIG_SECRETS, Audience, Delivery, Event, HeldHost, SamplePost
 from .results import Result, ours
 from .words import Explanation
 
@@ -141,6 +141,11 @@ def make(config: WebhookConfig, type_: EventType) -> SamplePost:
     """Not saved yet, and not sent. Raises NotPossible where it is one too many, or cannot be made."""
     if config.state == ConfigState.REMOVED:
         raise NotPossible(_REMOVED)
+    if held := HeldHost.objects.filter(host=config.host).first():
+        raise NotPossible(
+            _("We pause posts to %(host)s: %(reason)s. Send the test once we go on.")
+            % {"host": held.host, "reason": held.reason.rstrip(".")}
+        )
     recent = SamplePost.objects.filter(owner=config.owner, created_at__gt=timezone.now() - WITHIN)
     if recent.count() >= MOST:
         raise NotPossible(
@@ -196,6 +201,7 @@ def send(pk: int) -> None:
     """Post it, in a worker, and keep what comes of it. Called again, or too late, it does nothing."""
     fresh = SamplePost.objects.filter(pk=pk, taken_at=None, created_at__gt=timezone.now() - EXPIRES)
     fresh = fresh.exclude(config__state=ConfigState.REMOVED)
+    fresh = fresh.exclude(config__host__in=HeldHost.objects.values("host"))
     if not fresh.update(taken_at=Now()):
         return
     result = _posted(SamplePost.objects.select_related("config").defer(*CONFIG_SECRETS).get(pk=pk))

@@ -19,7 +19,7 @@ from configurations.models import State as ConfigState
 from configurations.models import WebhookConfig
 
 from . import wake
-from .figures import FAILING_FROM
+from .figures import FAILING
 from .models import Delivery, DeliveryAttempt, WakeFlag
 
 logger = logging.getLogger(__name__)
@@ -144,14 +144,9 @@ def cluster() -> Cluster:
 
 
 def configurations() -> Configurations:
-    failing = Q(
-        Q(health__url="") | Q(health__url=F("url")),
-        state=ConfigState.ON,
-        health__failures__gte=FAILING_FROM,
-    )
     return Configurations(
         **WebhookConfig.objects.aggregate(
-            failing=Count("pk", filter=failing),
+            failing=Count("pk", filter=FAILING),
             disabled=Count("pk", filter=Q(state=ConfigState.DISABLED)),
         )
     )

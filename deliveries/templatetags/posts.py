@@ -13,7 +13,8 @@ from configurations.models import WebhookConfig
 from deliveries import backfill, bulk, history, tallies
 from deliveries.explain import explain
 from deliveries.figures import Figures, figures_of, health_of, unsent
-from deliveries.models import Delivery, DeliveryAttempt, Problem, SamplePost, State
+from deliveries.hosts import held_hosts_of
+from deliveries.models import Delivery, DeliveryAttempt, HeldHost, Problem, SamplePost, State
 from deliveries.testing import Stage, stage_of
 
 register = template.Library()
@@ -45,7 +46,7 @@ def health_strip(context: dict[str, Any]) -> dict[str, Any]:
 
 @register.simple_tag
 def figures(configs: Sequence[WebhookConfig]) -> dict[int, Figures]:
-    """`{% figures configs as figures %}`: {configuration: its last 24 hours}, in three queries for them all."""
+    """`{% figures configs as figures %}`: {configuration: its last 24 hours}, in four queries for them all."""
     return figures_of(configs)
 
 
@@ -60,6 +61,12 @@ def missed_by(config: WebhookConfig) -> dict[str, Any]:
 @register.filter
 def of(found: dict[int, Figures], config: WebhookConfig) -> Figures:
     return found.get(config.pk) or Figures()
+
+
+@register.simple_tag
+def hold_of(config: WebhookConfig) -> HeldHost | None:
+    """The hold of its host, if staff hold it."""
+    return held_hosts_of([config]).get(config.host)
 
 
 @register.simple_tag

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from sales.adminfilters import AutocompleteFilter
 from sales.adminkit import (
+    EMPTY,
     Audited,
     BigTable,
     Evidence,
@@ -23,6 +24,7 @@ from sales.adminkit import (
     link,
     links,
     list_link,
+    named_link,
     when,
 )
 from sales.templatetags.formats import number
@@ -123,7 +125,17 @@ class WebhookConfigAdmin(WritesOnlyChanges, Audited, BigTable):
     """The state moves by the actions, and nobody deletes a configuration: its owner removes it, its history stays."""
 
     form = StaffConfigForm
-    list_display = ("name", "owner_link", "status", "address", "asked", "product_link", "version", "posts")
+    list_display = (
+        "name",
+        "owner_link",
+        "status",
+        "address",
+        "host_link",
+        "asked",
+        "product_link",
+        "version",
+        "posts",
+    )
     list_filter = (
         "state",
         ("owner", AutocompleteFilter),
@@ -138,9 +150,31 @@ class WebhookConfigAdmin(WritesOnlyChanges, Audited, BigTable):
     search_help_text = _("Name, URL, or the owner's name, code or e-mail")
     ordering = ("name", "pk")
     autocomplete_fields = ("owner", "product")
-    readonly_fields = ("status", "state_changed_at", "disabled_detail", "created_at", "posts", "in_words")
+    readonly_fields = (
+        "host_link",
+        "status",
+        "state_changed_at",
+        "disabled_detail",
+        "created_at",
+        "posts",
+        "in_words",
+    )
     fieldsets = (
-        (None, {"fields": ("owner", "name", "url", "events", "product", "version", "token_in_body")}),
+        (
+            None,
+            {
+                "fields": (
+                    "owner",
+                    "name",
+                    "url",
+                    "host_link",
+                    "events",
+                    "product",
+                    "version",
+                    "token_in_body",
+                )
+            },
+        ),
         (_("State"), {"fields": ("status", "state_changed_at", "disabled_detail", "created_at", "posts")}),
     )
     actions = ("enable", "disable")
@@ -182,6 +216,10 @@ class WebhookConfigAdmin(WritesOnlyChanges, Audited, BigTable):
     @admin.display(description=_("URL"), ordering="url")
     def address(self, config: WebhookConfig) -> str:
         return Truncator(config.url).chars(60)
+
+    @admin.display(description=_("host"), ordering="host")
+    def host_link(self, config: WebhookConfig) -> Any:
+        return named_link("staff:host", config.host, config.host) if config.host else EMPTY
 
     @admin.display(description=_("events"))
     def asked(self, config: WebhookConfig) -> int:

@@ -184,6 +184,8 @@ class DeliveryAdmin(Reprocesses, Evidence, BigTable):
             "event__sale__id__exact",
             "event__cart__id__exact",
             "event__subscription__id__exact",
+            "event__buyer_email__exact",
+            "config__host__exact",
         )
         return lookup in links_here or super().lookup_allowed(lookup, value, request)
 
@@ -259,6 +261,10 @@ class DeliveryAttemptAdmin(Evidence, BigTable):
             "delivery__body",
             *(f"delivery__{name}" for name in CONFIG_SECRETS),
         )
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """The bars of a host's page lead to its tries."""
+        return lookup == "delivery__config__host" or super().lookup_allowed(lookup, value, request)
 
     @admin.display(description=_("started"), ordering="started_at")
     def at(self, attempt: DeliveryAttempt) -> Any:

@@ -168,7 +168,7 @@ def send(event: Event, config: WebhookConfig) -> Delivery:
 def config_for(pk: int, event: Event, user: Any) -> WebhookConfig | None:
     """The configuration that `user` may send `event` to: their own; for staff who may, any that it concerns."""
     configs = WebhookConfig.objects.select_related("owner")
-    if sees_all(user) and user.has_perm("deliveries.change_delivery"):
+    if sees_all(user) and user.has_perm("deliveries.reprocess_delivery"):
         config = configs.filter(pk=pk).first()
         return config if config and event.audience_of(config.owner) else None
     return configs.filter(pk=pk, owner__user=user).first()

@@ -38,5 +38,6 @@ urlpatterns = [
     path("", include("sales.urls")),
     path("accounts/", include(accounts)),
     path("language/", set_language, name="set_language"),
+    path("admin/", include("deliveries.staff.urls")),  # before the admin, whose last address catches all
     path("admin/", admin.site.urls),
 ]

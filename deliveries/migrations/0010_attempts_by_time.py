@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('deliveries', '0008_hold_a_host'),
+        ('deliveries', '0009_hold_a_host'),
     ]
 
     operations = [

@@ -24,6 +24,7 @@ from sales.adminkit import (
 )
 
 from . import showing
+from .bulk_admin import BulkReprocessAdmin as BulkReprocessAdmin
 from .explain import explain
 from .models import CONFIG_SECRETS, Delivery, DeliveryAttempt, EndpointHealth, Event, State, Tally
 from .reprocess_admin import Reprocesses

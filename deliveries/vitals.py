@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from django.db import DatabaseError
-from django.db.models import Case, Count, F, Min, Q, When
+from django.db.models import Case, Count, F, Min, OuterRef, Q, Subquery, When
 from django.db.models.functions import Greatest
 from django.utils import timezone
 from django_q.status import Stat
@@ -113,15 +113,13 @@ def host_of(url: str) -> str:
 
 
 def lag(now: datetime) -> Lag:
-    """By the index of what arose lately: attempts have none by their time."""
-    firsts = DeliveryAttempt.objects.filter(
-        number=1, delivery__created_at__gt=now - LATELY, delivery__priority__lt=Priority.BACKLOG
+    """By the index of what arose lately, newest first: attempts have none by their time."""
+    first = DeliveryAttempt.objects.filter(delivery=OuterRef("pk"), number=1).values("started_at")[:1]
+    tried = Delivery.objects.filter(
+        created_at__gt=now - LATELY, attempts_made__gt=0, priority__lt=Priority.BACKLOG
     )
-    newest = firsts.order_by("-delivery__created_at", "-delivery__pk")[:SAMPLE]
-    waits = sorted(
-        max(started - arose, timedelta(0))
-        for started, arose in newest.values_list("started_at", "delivery__created_at")
-    )
+    newest = tried.newest_first().annotate(started_at=Subquery(first)).values_list("created_at", "started_at")
+    waits = sorted(max(started - arose, timedelta(0)) for arose, started in newest[:SAMPLE] if started)
     return Lag(len(waits), _percentile(waits, 0.5), _percentile(waits, 0.95))
 
 

@@ -5,7 +5,7 @@ A value that makes no sense is left out, and a note says so.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from urllib.parse import urlencode
@@ -18,11 +18,15 @@ from django.utils.translation import gettext_lazy as _
 from configurations.events import EventType
 from sales.statuses import SaleStatus
 
-from .models import Audience, Delivery, DeliveryQuerySet, Event, Problem, State
+from .keyset import PAGE as PAGE
+from .keyset import Page as Page
+from .keyset import count as count
+from .keyset import key_of as key_of
+from .keyset import new_since as new_since
+from .keyset import older_than as older_than
+from .keyset import page as page
+from .models import Audience, DeliveryQuerySet, Event, Problem, State
 from .words import Words
-
-PAGE = 50  # posts
-COUNT_LIMIT = 10_000  # counted exactly up to here
 
 PERIODS: Mapping[str, Words] = {
     "today": _("Today"),
@@ -116,25 +120,35 @@ def read(
         "config": {str(pk) for pk in configs},
         "product": {str(pk) for pk in products},
     }
-    for name, values in known.items():
-        value = params.get(name, "")
-        if value in values:
-            filters.active[name] = value
-        elif value:
-            filters.notes.append(_UNKNOWN[name])
-    if (response := params.get("response", "").strip()) and is_response(response):
-        filters.active["response"] = response
-    elif response:
-        filters.notes.append(_UNKNOWN["response"])
+    fill(filters, params, known)
     bulk = params.get("bulk", "")  # anybody's: of `posts` it lets only its owner's through
     if bulk.isascii() and bulk.isdigit() and len(bulk) < 19:
         filters.active["bulk"] = bulk
     elif bulk:
         filters.notes.append(_UNKNOWN["bulk"])
+    return filters
+
+
+def fill(
+    filters: Filters,
+    params: Mapping[str, str],
+    known: Mapping[str, Container[str]],
+    may_be: Callable[[str], bool] | None = None,
+) -> None:
+    """Take the parameters into `filters`. `known`: what each may be; `may_be` tells it of a response."""
+    for name, values in known.items():
+        value = params.get(name, "")
+        if value in values:
+            filters.active[name] = value
+        elif value:
+            filters.notes.append(_UNKNOWN.get(name, _UNKNOWN["other"]))
+    if (response := params.get("response", "").strip()) and (may_be or is_response)(response):
+        filters.active["response"] = response
+    elif response:
+        filters.notes.append(_UNKNOWN["response"])
     if search := params.get("q", "").replace("\0", "").strip()[:200]:
         filters.active["q"] = search
     _read_period(params, filters)
-    return filters
 
 
 _UNKNOWN: Mapping[str, Words] = {
@@ -143,6 +157,7 @@ _UNKNOWN: Mapping[str, Words] = {
     "config": _("There is no such configuration: it was left out."),
     "product": _("There is no such product: it was left out."),
     "bulk": _("There is no such bulk reprocess: it was left out."),
+    "other": _("A filter could not be read: it was left out."),
     "response": _("A response is a class such as 4xx or a code such as 404: it was left out."),
     "period": _("The period could not be read: it was left out."),
     "order": _("The period ends before it begins: it was left out."),
@@ -225,10 +240,15 @@ def _found(search: str) -> Q:
     if code.isascii() and code[:2] == "HP" and code[2:].isdigit():
         return _of_events(transaction_code__gte=code, transaction_code__lte=f"{code}zzzz")
     named = Q(audience=Audience.PRODUCER) | Q(event__product__shares_buyers=True)
-    if _EMAIL.fullmatch(search):
+    if is_email(search):
         return named & _of_events(buyer_email__in={search, search.lower()})
     buyer = Q(event__buyer_name__icontains=search) | Q(event__buyer_email__istartswith=search)
     return (named & buyer) | Q(event__transaction_code=search)
+
+
+def is_email(text: str) -> bool:
+    """Whether it is an e-mail address as a whole, to be found by an index."""
+    return _EMAIL.fullmatch(text) is not None
 
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]{2,}")
@@ -237,72 +257,3 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]{2,}")
 def _of_events(**facts: object) -> Q:
     """By a subquery: joined, SQLite looked up the event of each of the owner's posts."""
     return Q(event__in=Event.objects.filter(**facts).values("pk"))
-
-
-def count(posts: DeliveryQuerySet) -> tuple[int, bool]:
-    """How many, and whether there are more than that: exact up to COUNT_LIMIT."""
-    found = posts.order_by()[: COUNT_LIMIT + 1].count()
-    return min(found, COUNT_LIMIT), found > COUNT_LIMIT
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Up to PAGE posts, newest first; `newer` and `older` are keys for the pages beside it, or empty."""
-
-    posts: list[Delivery]
-    newer: str = ""
-    older: str = ""
-
-
-def page(posts: DeliveryQuerySet, *, newer: str = "", older: str = "") -> Page:
-    """The first page; or the one on the newer or the older side of a key. A key that makes no sense is none."""
-    if newer and (key := _key(newer)):
-        rows = list(newer_than(posts, key).order_by("created_at", "pk")[: PAGE + 1])
-        if len(rows) > PAGE:
-            rows = rows[:PAGE][::-1]
-            return Page(rows, newer=key_of(rows[0]), older=key_of(rows[-1]))
-        # All that is newer fits on the first page, which fills up with older ones.
-    elif older and (key := _key(older)):
-        rows = list(older_than(posts, key).newest_first()[: PAGE + 1])
-        if rows:
-            return Page(
-                rows[:PAGE], newer=key_of(rows[0]), older=key_of(rows[PAGE - 1]) if len(rows) > PAGE else ""
-            )
-    rows = list(posts.newest_first()[: PAGE + 1])
-    return Page(rows[:PAGE], older=key_of(rows[PAGE - 1]) if len(rows) > PAGE else "")
-
-
-def newer_than(posts: DeliveryQuerySet, key: tuple[datetime, int]) -> DeliveryQuerySet:
-    at, pk = key
-    return posts.filter(created_at__gte=at).exclude(created_at=at, pk__lte=pk)
-
-
-def older_than(posts: DeliveryQuerySet, key: tuple[datetime, int]) -> DeliveryQuerySet:
-    at, pk = key
-    return posts.filter(created_at__lte=at).exclude(created_at=at, pk__gte=pk)
-
-
-def new_since(posts: DeliveryQuerySet, key: str, limit: int = 100) -> int:
-    """How many came since the post with that key, up to `limit`; 0 if the key makes no sense."""
-    parsed = _key(key)
-    return newer_than(posts, parsed).order_by()[:limit].count() if parsed else 0
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def key_of(post: Delivery) -> str:
-    """Where a post stands in the order: microseconds since the epoch, and its id."""
-    return f"{(post.created_at - _EPOCH) // timedelta(microseconds=1)}-{post.pk}"
-
-
-def _key(text: str) -> tuple[datetime, int] | None:
-    at, _dash, pk = text.partition("-")
-    if not (text.isascii() and at.isdigit() and pk.isdigit()):
-        return None
-    try:
-        moment = _EPOCH + timedelta(microseconds=int(at))
-        number = int(pk)
-    except (ValueError, OverflowError):
-        return None
-    return (moment, number) if number < 2**63 else None

@@ -25,7 +25,8 @@ TABS = {"payload": _("Payload"), "response": _("Response"), "headers": _("Header
 
 def buyer_of(post: Delivery) -> tuple[str, str]:
     """Name and e-mail, or nothing where the affiliate's copy does not name the buyer."""
-    if post.audience == Audience.AFFILIATE and not post.event.product.shares_buyers:
+    product = post.event.product
+    if post.audience == Audience.AFFILIATE and not (product and product.shares_buyers):
         return "", ""
     return post.event.buyer_name, post.event.buyer_email
 
@@ -95,6 +96,37 @@ class Chip:
     clear_url: str
 
 
+def chip_of(filters: history.Filters, name: str, label: Words, choices: Mapping[str, Words]) -> Chip:
+    """The filter `name`, of which `choices` can be asked for."""
+    asked = filters.active.get(name, "")
+    off = {"from": None, "to": None} if name == "period" else {}
+    options = [
+        Option(text, filters.query(**off, **{name: value}) or "?", value == asked)
+        for value, text in choices.items()
+    ]
+    clear = filters.query(**{name: None}) or "?"
+    return Chip(name, label, options, choices[asked] if asked else "", clear)
+
+
+def period_chip(filters: history.Filters) -> Chip:
+    """The period, as one of the usual ones or as a span of its own."""
+    chip = chip_of(filters, "period", _("Period"), history.PERIODS)
+    if filters.active.keys() & {"from", "to"}:
+        span = in_words(filters.since, filters.until)
+        clear = filters.query(**{"from": None, "to": None}) or "?"
+        return Chip(chip.name, chip.label, chip.options, span, clear)
+    return chip
+
+
+def response_choices(filters: history.Filters, known: Mapping[str, Words]) -> dict[str, Words]:
+    """The `known` classes, and the single code that is asked for."""
+    asked = filters.active.get("response", "")
+    if not asked or asked in known:
+        return dict(known)
+    words = explain(int(asked) if asked.isdigit() else None, asked)
+    return {**known, asked: words.title if words else asked}
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request's filters, with what can be asked for."""
@@ -103,46 +135,38 @@ class Asked:
     configs: dict[str, str]  # {id: name}, removed ones too
     products: dict[str, str]
 
+    @property
+    def url(self) -> str:
+        """The list's own address."""
+        return reverse("deliveries:history")
+
+    @property
+    def searched(self) -> Words:
+        """What can be searched for, in short."""
+        return _("Transaction or buyer")
+
+    @property
+    def search_label(self) -> Words:
+        return _("Transaction, buyer’s e-mail or name")
+
     def chips(self) -> list[Chip]:
         """All but the period, which has fields of its own."""
         choices: Sequence[tuple[str, Words, Mapping[str, Words]]] = (
             ("status", _("Status"), history.STATUSES),
-            ("response", _("Response"), self._responses()),
+            ("response", _("Response"), response_choices(self.filters, history.RESPONSES)),
             ("event", _("Event"), dict(EventType.choices)),
             ("config", _("Configuration"), self.configs),
             ("product", _("Product"), self.products),
             ("bulk", _("Bulk reprocess"), {number: f"#{number}" for number in self._bulk()}),
         )
-        return [self._chip(*choice) for choice in choices if choice[2]]
+        return [chip_of(self.filters, *choice) for choice in choices if choice[2]]
 
     def period(self) -> Chip:
-        chip = self._chip("period", _("Period"), history.PERIODS)
-        if self.filters.active.keys() & {"from", "to"}:
-            span = in_words(self.filters.since, self.filters.until)
-            clear = self.filters.query(**{"from": None, "to": None}) or "?"
-            return Chip(chip.name, chip.label, chip.options, span, clear)
-        return chip
+        return period_chip(self.filters)
 
     def _bulk(self) -> list[str]:
         """The one that is asked for: they are chosen on their own pages."""
         return [self.filters.active["bulk"]] if "bulk" in self.filters.active else []
-
-    def _responses(self) -> dict[str, Words]:
-        asked = self.filters.active.get("response", "")
-        if not asked or asked in history.RESPONSES:
-            return dict(history.RESPONSES)
-        words = explain(int(asked) if asked.isdigit() else None, asked)
-        return {**history.RESPONSES, asked: words.title if words else asked}
-
-    def _chip(self, name: str, label: Words, choices: Mapping[str, Words]) -> Chip:
-        asked = self.filters.active.get(name, "")
-        off = {"from": None, "to": None} if name == "period" else {}
-        options = [
-            Option(text, self.filters.query(**off, **{name: value}), value == asked)
-            for value, text in choices.items()
-        ]
-        clear = self.filters.query(**{name: None}) or "?"
-        return Chip(name, label, options, choices[asked] if asked else "", clear)
 
 
 def asked(request: HttpRequest) -> Asked:

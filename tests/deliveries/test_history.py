@@ -7,7 +7,7 @@ from django.db import connection
 from django.utils import timezone
 
 from configurations.events import EventType
-from deliveries import history
+from deliveries import history, keyset
 from deliveries.models import Audience, Delivery, State
 from sales.statuses import SaleStatus
 from tests import factories
@@ -208,7 +208,7 @@ def test_who_paid_and_has_no_access(post):
 @pytest.fixture
 def three_pages(post, monkeypatch):
     """Seven posts, three a page; two of them at the same moment. Ids, newest first."""
-    monkeypatch.setattr(history, "PAGE", 3)
+    monkeypatch.setattr(keyset, "PAGE", 3)
     ages = [1, 2, 3, 3, 4, 5, 6]
     return [
         made.pk
@@ -252,9 +252,9 @@ def test_a_key_that_makes_no_sense_shows_the_first_page(three_pages, key):
 
 
 def test_the_count_is_exact_up_to_its_limit(three_pages, monkeypatch):
-    monkeypatch.setattr(history, "COUNT_LIMIT", 7)
+    monkeypatch.setattr(keyset, "COUNT_LIMIT", 7)
     assert history.count(Delivery.objects.all()) == (7, False)
-    monkeypatch.setattr(history, "COUNT_LIMIT", 6)
+    monkeypatch.setattr(keyset, "COUNT_LIMIT", 6)
     assert history.count(Delivery.objects.all()) == (6, True)
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from configurations.models import Reason, Token
 from configurations.models import State as ConfigState
-from deliveries import engine, history
+from deliveries import engine, keyset
 from deliveries.contract import signing
 from deliveries.models import Audience, Delivery, DeliveryAttempt, State
 from tests.factories import make_cart, make_config, make_sale, make_seller, make_staff
@@ -185,7 +185,7 @@ def test_the_list_takes_as_many_queries_for_thirty_posts_as_for_two(client, sell
 
 
 def test_pages_are_linked_by_key(client, sell, monkeypatch):
-    monkeypatch.setattr(history, "PAGE", 2)
+    monkeypatch.setattr(keyset, "PAGE", 2)
     codes = [sell().event.transaction_code for _ in range(3)][::-1]
     first = client.get(HISTORY, {"event": "PURCHASE_APPROVED"})
     older = client.get(HISTORY + first.context["older_url"])
@@ -272,7 +272,7 @@ def test_a_poll_shows_the_rows_as_they_are_and_counts_the_new_ones(client, sell)
 
 
 def test_an_older_page_is_not_told_of_new_posts(client, sell, monkeypatch):
-    monkeypatch.setattr(history, "PAGE", 1)
+    monkeypatch.setattr(keyset, "PAGE", 1)
     sell(), sell()
     older = client.get(HISTORY + client.get(HISTORY).context["older_url"])
     sell()

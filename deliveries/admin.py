@@ -85,7 +85,7 @@ class EventAdmin(Evidence, BigTable):
 
     @admin.display(description=_("product"), ordering="product__name")
     def product_link(self, event: Event) -> Any:
-        return link(event.product)
+        return link(event.product) if event.product else event.product_name or EMPTY
 
     @admin.display(description=_("producer"), ordering="producer__name")
     def producer_link(self, event: Event) -> Any:

@@ -103,6 +103,8 @@ def _missed(config: WebhookConfig, audience: Audience, now: datetime) -> models.
     types = [type_ for type_ in config.events if contract.sends(config.version, type_, audience)]
     recent = Event.objects.filter(type__in=types, occurred_at__gt=now - LOOKS_BACK, occurred_at__lte=now)
     recent = recent.filter(redacted_at=None)
+    # Of a post of the former system there is no snapshot, so there is nothing to make another post from.
+    recent = recent.exclude(sale=None, cart=None, subscription=None)
     if audience == Audience.PRODUCER:
         recent = recent.filter(producer=config.owner_id)
     else:

@@ -45,12 +45,17 @@ class Event(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)  # the `id` of the 2.0.0 posts
     type = models.CharField(_("event"), max_length=40, choices=EventType)
     occurred_at = models.DateTimeField(_("occurred"))
-    snapshot = models.JSONField(_("snapshot"))  # contract.snapshot's to_json()
+    # contract.snapshot's to_json(); empty of a post of the former system, whose deliveries have their body as it was.
+    snapshot = models.JSONField(_("snapshot"))
     # {id of a configuration: a value of configurations.models.Mismatch}
     mismatches = models.JSONField(_("why not"), default=dict)
 
     producer = models.ForeignKey(Seller, models.PROTECT, related_name="+", verbose_name=_("producer"))
-    product = models.ForeignKey(Product, models.PROTECT, related_name="+", verbose_name=_("product"))
+    # Empty where the former system's post told of a product that is not known here: then `product_name` says it.
+    product = models.ForeignKey(
+        Product, models.PROTECT, null=True, related_name="+", verbose_name=_("product")
+    )
+    product_name = models.CharField(_("name of the product"), max_length=255, blank=True)
     sale = models.ForeignKey(
         Transaction, models.PROTECT, null=True, related_name="events", verbose_name=_("transaction")
     )
@@ -80,6 +85,11 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_type_display()} {self.transaction_code}".strip()
+
+    @property
+    def about(self) -> str:
+        """The product's name; empty where none is known."""
+        return self.product.name if self.product else self.product_name
 
     def audience_of(self, seller: Seller) -> Audience | None:
         """Whose copy `seller` gets: the whole post, the affiliate's, or none, as it was when the event arose."""

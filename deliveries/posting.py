@@ -49,6 +49,9 @@ def body_of(delivery: Delivery) -> bytes:
 
 
 def content_type_of(delivery: Delivery) -> str:
+    """By the format; a body of the former system, which has no snapshot, is as it looks."""
+    if delivery.body and not delivery.event.snapshot:
+        return contract.content_type_of_body(delivery.body)
     return contract.content_type(delivery.version, delivery.event.type)
 
 

@@ -44,6 +44,11 @@ def content_type(version: str, event_type: str) -> str:
     return FORM if version == CLASSIC and event_type in PURCHASE else JSON
 
 
+def content_type_of_body(body: str) -> str:
+    """Of a body that this contract did not make: JSON begins with a brace or a bracket, a form never does."""
+    return JSON if body.lstrip()[:1] in ("{", "[") else FORM
+
+
 def render(
     version: str,
     event_id: str,

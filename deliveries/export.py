@@ -72,7 +72,7 @@ COLUMNS = (
     Column("event", _("Event"), lambda p: p.event.type, lambda p: p.event.get_type_display()),
     Column("transaction", _("Transaction"), lambda p: p.event.transaction_code),
     Column("product_code", _("Product code"), lambda p: p.event.product and p.event.product.code),
-    Column("product", _("Product"), lambda p: p.event.product and p.event.product.name),
+    Column("product", _("Product"), lambda p: p.event.about),
     Column("buyer_name", _("Buyer"), lambda p: pages.buyer_of(p)[0]),
     Column("buyer_email", _("Buyer’s e-mail"), lambda p: pages.buyer_of(p)[1]),
     Column("amount", _("Amount"), lambda p: p.event.amount),

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from configurations.events import BY_TYPE
 from configurations.models import WebhookConfig
+from legacy_posts.models import LegacyImport, LegacyPost
 from sales.models import (
     AbandonedCart,
     Plan,
@@ -153,3 +154,36 @@ def make_config(owner: Seller | None = None, **facts: Any) -> WebhookConfig:
         }
         | facts
     )
+
+
+def legacy_post(owner: Seller, **facts: Any) -> LegacyPost:
+    """Not saved yet; pending with `kind="pending"`."""
+    n = next(_numbers)
+    return LegacyPost(
+        **{
+            "owner": owner,
+            "kind": "sent",
+            "identity": f"id:{n}",
+            "occurred_at": timezone.now() - timedelta(days=400, minutes=n),
+            "event": "PURCHASE_APPROVED",
+            "transaction_code": f"HP{2_000_000_000 + n}",
+            "product_name": "Pottery at home",
+            "buyer_email": f"old{n}@example.com",
+            "url": "https://old.example.com/hook",
+            "host": "old.example.com",
+            "payload": f'{{"n":  {n}, "name": "João 漢字 🎓"}}',
+            "format": "json",
+            "version": "2.0.0",
+            "tries": 1,
+        }
+        | facts
+    )
+
+
+def make_legacy_posts(owner: Seller, count: int = 1, **facts: Any) -> list[LegacyPost]:
+    source = LegacyImport.objects.create(file_name="old.csv", encoding="utf-8", finished_at=timezone.now())
+    return LegacyPost.objects.bulk_create([legacy_post(owner, source=source, **facts) for _ in range(count)])
+
+
+def make_legacy_post(owner: Seller, **facts: Any) -> LegacyPost:
+    return make_legacy_posts(owner, **facts)[0]

@@ -110,6 +110,11 @@
     root.querySelectorAll("[data-group]").forEach(recount);
   };
   prepare(document);
+  // The tabs scroll sideways on a phone: the current one comes into sight.
+  document.querySelectorAll(".tabs").forEach((tabs) => {
+    const current = tabs.querySelector("[aria-current]");
+    if (current) tabs.scrollLeft = current.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - current.offsetWidth) / 2;
+  });
   document.addEventListener("htmx:after:swap", (event) => prepare(event.target.querySelectorAll ? event.target : document));
 })();
 

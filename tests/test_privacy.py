@@ -23,6 +23,13 @@ OF_A_DELIVERY = {
 OF_A_SALE = "deliveries:timeline"
 OF_A_TEST = {"deliveries:test_result", "deliveries:test_part"}
 OF_A_BULK = {"deliveries:bulk", "deliveries:bulk_part"}
+OF_A_LEGACY_POST = {
+    "legacy_posts:sent_post": "sent",
+    "legacy_posts:sent_panel": "sent",
+    "legacy_posts:pending_post": "pending",
+    "legacy_posts:pending_panel": "pending",
+    "legacy_posts:send": "pending",
+}
 
 
 def private_names(patterns: list, namespace: str = "") -> Iterator[str]:
@@ -62,6 +69,9 @@ def address(name: str, delivery: Delivery) -> str:
         return reverse(name, args=[a_bulk(delivery).pk])
     if name in OF_A_TEST:
         return reverse(name, args=[a_test(delivery).pk])
+    if name in OF_A_LEGACY_POST:
+        kind = OF_A_LEGACY_POST[name]
+        return reverse(name, args=[factories.make_legacy_post(delivery.owner, kind=kind).pk])
     if name == OF_A_SALE:
         return reverse(name, args=[delivery.event.transaction_code])
     return reverse(name, args=[delivery.pk if name in OF_A_DELIVERY else delivery.config_id])
@@ -85,7 +95,8 @@ def test_all_addresses_are_known():
         "configurations:secret",
         "configurations:rotate_secret",
     }
-    assert all(name.startswith(("deliveries:", "configurations:")) for name in NAMES)
+    assert {name for name in NAMES if name.startswith("legacy_posts:")} == OF_A_LEGACY_POST.keys()
+    assert all(name.startswith(("deliveries:", "configurations:", "legacy_posts:")) for name in NAMES)
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
@@ -137,3 +148,16 @@ def test_lists_hold_only_ones_own(client, delivery):
         page = client.get(reverse(name), {"q": delivery.event.transaction_code})
         assert delivery.config.name not in page.content.decode()
         assert f"post-{delivery.pk}" not in page.content.decode()
+
+
+def test_lists_of_old_posts_hold_only_ones_own(client, delivery):
+    theirs = [factories.make_legacy_post(delivery.owner, kind=kind) for kind in ("sent", "pending")]
+    client.force_login(factories.make_seller().user)
+    for name in ("sent", "pending", "sent_export", "pending_export", "all", "send_all"):
+        answer = client.get(reverse(f"legacy_posts:{name}"))
+        page = b"".join(answer.streaming_content) if answer.streaming else answer.content
+        assert answer.status_code == 200
+        assert not any(post.transaction_code in page.decode() for post in theirs)
+    client.post(reverse("legacy_posts:send_all"))
+    theirs[1].refresh_from_db()
+    assert theirs[1].sent_at is None

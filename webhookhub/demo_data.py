@@ -13,8 +13,10 @@ import requests
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.core.management import call_command
 from django.db import models, transaction
-from django.db.models import F, Max, Min
+from django.db.models import F, Max, Min, Value
+from django.db.models.functions import Replace
 from django.utils import timezone
 
 from configurations.events import EventType
@@ -22,12 +24,14 @@ from configurations.models import Reason, WebhookConfig
 from deliveries import engine
 from deliveries.models import Delivery, DeliveryAttempt, EndpointHealth, Event
 from deliveries.models import State as DeliveryState
+from legacy_posts.models import LegacyImport, LegacyPost
 from sales.models import AbandonedCart, Plan, Product, Seller, Subscription, Transaction
 from sales.statuses import LegalNature, PaymentType, RecurrencyPeriod, SaleStatus, SubscriptionStatus
 
 from . import groups
 
 PASSWORD = "demo-webhookhub"  # noqa: S105  printed by the command; it refuses to run where DEBUG is off
+RECEIVER_OF_EXAMPLE = "http://127.0.0.1:9000"  # where the pending posts of the example file go
 PRODUCER, AFFILIATE, STAFF = "ana@example.com", "bruno@example.com", "staff@example.com"
 SUPPORTER = "support@example.com"
 
@@ -81,6 +85,7 @@ def make(receiver: str, sales: int = 48) -> int:
         tries += engine.drain()
     with transaction.atomic():
         _age(chance)
+        _former_system(receiver)
     return tries
 
 
@@ -271,6 +276,18 @@ def _sale(
 
 def _commission(source: str, value: Decimal, currency: str) -> dict[str, str]:
     return {"source": source, "value": str(value.quantize(Decimal("0.01"))), "currency": currency}
+
+
+def _former_system(receiver: str) -> None:
+    """What Ana posted before, from the example file of the import; the newest of it a week ago."""
+    call_command("import_legacy_posts", settings.BASE_DIR / "examples" / "legacy_posts.csv", verbosity=0)
+    posts = LegacyPost.objects.all()
+    newest = posts.aggregate(at=Max("occurred_at"))["at"]
+    posts.update(
+        occurred_at=F("occurred_at") + (timezone.now() - timedelta(days=7) - newest),
+        url=Replace("url", Value(RECEIVER_OF_EXAMPLE), Value(receiver)),
+    )
+    LegacyImport.objects.update(started_at=F("started_at") - timedelta(days=6))
 
 
 def _age(chance: random.Random) -> None:

@@ -35,6 +35,7 @@ urlpatterns = [
     path("tools/webhook/configurations/", include("configurations.urls")),
     path("tools/webhook/documentation/", include("docs_tab.urls")),
     path("tools/webhook/", include("deliveries.urls")),
+    path("tools/webhook/", include("legacy_posts.urls")),
     path("", include("sales.urls")),
     path("accounts/", include(accounts)),
     path("language/", set_language, name="set_language"),

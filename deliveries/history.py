@@ -21,6 +21,7 @@ from sales.statuses import SaleStatus
 from .keyset import PAGE as PAGE
 from .keyset import Page as Page
 from .keyset import count as count
+from .keyset import counts as counts
 from .keyset import key_of as key_of
 from .keyset import new_since as new_since
 from .keyset import older_than as older_than

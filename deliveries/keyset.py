@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
 from django.db.models import Model, QuerySet
 
 PAGE = 50  # rows
@@ -69,8 +71,23 @@ def new_since(rows: QuerySet[Any], key: str, limit: int = 100, column: str = COL
 
 def count(rows: QuerySet[Any]) -> tuple[int, bool]:
     """How many, and whether there are more than that: exact up to COUNT_LIMIT."""
-    found = rows.order_by()[: COUNT_LIMIT + 1].count()
-    return min(found, COUNT_LIMIT), found > COUNT_LIMIT
+    return counts(rows)[0]
+
+
+def counts(*lists: QuerySet[Any]) -> list[tuple[int, bool]]:
+    """The same of several, in one query for them all."""
+    asked, params = [], list[Any]()
+    for rows in lists:
+        try:
+            sql, its = rows.order_by().values("pk")[: COUNT_LIMIT + 1].query.sql_with_params()
+        except EmptyResultSet:
+            sql, its = "SELECT 1 WHERE 1 = 0", ()
+        asked.append(f"(SELECT COUNT(*) FROM ({sql}) counted)")  # noqa: S608  Django wrote it
+        params += its
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(asked)}", params)
+        found = cursor.fetchone()
+    return [(min(n, COUNT_LIMIT), n > COUNT_LIMIT) for n in found]
 
 
 def key_of(row: Model, column: str = COLUMN) -> str:

@@ -249,8 +249,7 @@ def _counts(found: DeliveryQuerySet, page: history.Page) -> tuple[int, int, bool
     """How many there are, how many of them failed, and whether there are more. One page counts itself."""
     if not page.newer and not page.older:
         return len(page.posts), sum(post.state == State.FAILED for post in page.posts), False
-    count, more = history.count(found)
-    failed, _more = history.count(found.filter(state=State.FAILED))
+    (count, more), (failed, _more) = history.counts(found, found.filter(state=State.FAILED))
     return count, failed, more
 
 

@@ -29,9 +29,9 @@ def posts(request: HttpRequest, kind: str) -> HttpResponse:
     filters, whole = asked.filters, theirs(request, kind)
     found = filters.of(whole)
     page = keyset.page(pages.for_list(found), column=TIME, **place)
-    count, more = (len(page.posts), False) if not (page.newer or page.older) else keyset.count(found)
-    destinations = Destinations(request.seller) if kind == Kind.PENDING else None
-    left, more_left = keyset.count(found.to_send()) if kind == Kind.PENDING else (0, False)
+    is_pending = kind == Kind.PENDING
+    (count, more), (left, more_left) = keyset.counts(found, found.to_send() if is_pending else found.none())
+    destinations = Destinations(request.seller) if is_pending else None
     context = {
         "kind": kind,
         "name": pages.NAMES[kind],
@@ -84,7 +84,7 @@ def everything(request: HttpRequest) -> HttpResponse:
     page = merged.page(delivery_pages.with_facts(new), pages.for_list(old), **place)
     count, more = len(page.posts), False
     if page.newer or page.older:
-        (count_new, more_new), (count_old, more_old) = keyset.count(new), keyset.count(old)
+        (count_new, more_new), (count_old, more_old) = keyset.counts(new, old)
         count = min(count_new + count_old, keyset.COUNT_LIMIT)
         more = more_new or more_old or count_new + count_old > keyset.COUNT_LIMIT
     query = asked.filters.query

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from configurations.models import Token, WebhookConfig
 from deliveries.models import Delivery, DeliveryAttempt, EndpointHealth, Event, SamplePost, Tally
+from legacy_posts.models import LegacyImport, LegacyPost
 from sales.models import AbandonedCart, Plan, Product, Seller, Subscription, Transaction
 from tests import factories
 
@@ -29,7 +30,7 @@ NOT_OURS = {"django_q", "account"}  # their admin pages are their own
 # Made by `make_row`, one of each a call.
 MADE = {
     Seller, Product, Plan, Subscription, Transaction, AbandonedCart, WebhookConfig, Token, Event, Delivery,
-    DeliveryAttempt, EndpointHealth, get_user_model(), LogEntry,
+    DeliveryAttempt, EndpointHealth, LegacyImport, LegacyPost, get_user_model(), LogEntry,
 }  # fmt: skip
 
 
@@ -64,6 +65,10 @@ PAGES = {
     "deliveries:enable": lambda delivery: [delivery.config_id],
     "deliveries:timeline": lambda delivery: [delivery.event.transaction_code],
     "deliveries:codes": lambda delivery: [],
+    "legacy_posts:sent": lambda delivery: [],
+    "legacy_posts:pending": lambda delivery: [],
+    "legacy_posts:all": lambda delivery: [],
+    "legacy_posts:send_all": lambda delivery: [],
     "docs_tab:event": lambda delivery: ["2.0.0", "PURCHASE_APPROVED"],
     "docs_tab:success": lambda delivery: ["2.0.0"],
     "account": lambda delivery: [],
@@ -82,6 +87,8 @@ def make_row(owner=None):
     factories.make_cart(product)
     delivery = config.deliveries.get(event__sale=sale)
     add_attempt(delivery)
+    for kind in ("sent", "pending"):
+        factories.make_legacy_post(owner, kind=kind)
     EndpointHealth.objects.update_or_create(config=config, defaults={"failures": 1})
     return delivery
 

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('deliveries', '0004_event_without_a_product'),
+        ('deliveries', '0011_event_without_a_product'),
         ('sales', '0003_plans_and_subscriptions'),
     ]
 

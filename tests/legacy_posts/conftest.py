@@ -1,14 +1,11 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.deliveries.cluster_process import ROOT, database_url
+from tests.commands import Ran, manage
 
 NAMES = (
     "id", "kind", "owner", "occurred_at", "event", "transaction", "product_name", "url", "status", "payload",
@@ -46,44 +43,19 @@ def jsonl_of(rows) -> str:
     return "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows)
 
 
-class Run:
-    """A finished run of the command in a process of its own, on the test's database."""
-
-    def __init__(self, process: subprocess.CompletedProcess) -> None:
-        self.code = process.returncode
-        self.out, self.err = process.stdout.decode(), process.stderr.decode()
-
-    @property
-    def facts(self):
-        return json.loads(self.out)
-
-
-def environment() -> dict[str, str]:
-    return os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": database_url()}
-
-
-def command(*arguments) -> list[str]:
-    return [sys.executable, str(ROOT / "manage.py"), "import_legacy_posts", *map(str, arguments)]
+COMMAND = "import_legacy_posts"
 
 
 @pytest.fixture
 def run(transactional_db, tmp_path):
     """run(content, *arguments): writes the file and imports it; content None: the arguments name it."""
 
-    def run(content, *arguments, name="old.csv", stdin=None) -> Run:
+    def run(content, *arguments, name="old.csv", stdin=None) -> Ran:
         if content is not None:
             path = tmp_path / name
             path.write_bytes(content.encode() if isinstance(content, str) else content)
             arguments = (path, *arguments)
-        done = subprocess.run(
-            command(*arguments),
-            cwd=tmp_path,
-            env=environment(),
-            capture_output=True,
-            input=stdin,
-            timeout=120,
-        )
-        return Run(done)
+        return manage(COMMAND, *arguments, stdin=stdin)
 
     return run
 

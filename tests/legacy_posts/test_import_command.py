@@ -2,17 +2,16 @@
 
 import gzip
 import json
-import signal
-import subprocess
-import time
 
 import pytest
 from django.db import connection
 
 from legacy_posts.models import LegacyImport, LegacyPost
 from tests import factories
+from tests.commands import Running
+from tests.deliveries.cluster_process import wait_until
 
-from .conftest import command, csv_of, environment, jsonl_of, row
+from .conftest import COMMAND, csv_of, jsonl_of, row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,7 +61,7 @@ def test_spreadsheets_separate_as_they_like(run, delimiter):
 def test_the_standard_input_is_read(run):
     done = run(None, "-", "--json", stdin=gzip.compress(csv_of([row()]).encode()))
     assert done.code == 0
-    assert done.facts["added"] == 1
+    assert done.json["added"] == 1
     assert LegacyImport.objects.get().file_name == "-"
 
 
@@ -137,7 +136,7 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(run, tmp_path, rejects)
 def test_json_says_all_in_one_object(run, rejects):
     done = run(csv_of([row(1), row(2, status="1000")]), "--json")
     assert done.code == 1
-    assert done.facts == {
+    assert done.json == {
         "rows": 2, "added": 1, "known": 0, "bad": 1, "line": 3, "dry_run": False, "encoding": "utf-8",
         "rejects": str(rejects), "bad_rows": [{"line": 3, "reason": "status: “1000” is no HTTP status."}],
     }  # fmt: skip
@@ -146,9 +145,9 @@ def test_json_says_all_in_one_object(run, rejects):
 def test_running_it_twice_adds_nothing(run):
     without_ids = [{name: cell for name, cell in row(n).items() if name != "id"} for n in range(3)]
     content = csv_of(without_ids)
-    assert run(content, "--json").facts["added"] == 3
+    assert run(content, "--json").json["added"] == 3
     again = run(jsonl_of(without_ids), "--json", name="same.jsonl")
-    assert (again.code, again.facts["added"], again.facts["known"]) == (0, 0, 3)
+    assert (again.code, again.json["added"], again.json["known"]) == (0, 0, 3)
     assert len(posts()) == 3
 
 
@@ -199,34 +198,29 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_run_completes_it(run, tmp_path):
     total = 60_000
     path = tmp_path / "big.csv"
     path.write_text(csv_of([row(n) for n in range(total)]))
-    process = subprocess.Popen(
-        command(path), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
-    )
-    until = time.monotonic() + 60
-    while not LegacyPost.objects.exists() and time.monotonic() < until:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"Stopped. All rows up to line" in err
+    with Running(COMMAND, path, "--json") as command:
+        wait_until(LegacyPost.objects.exists, "nothing was written", 60)
+        command.press_ctrl_c()
+        stopped = command.ended()
+    assert stopped.code == 130
+    assert "Stopped. All rows up to line" in stopped.err
     done = LegacyPost.objects.count()
     assert 0 < done < total
-    assert f"line {done + 1} ".encode() in err
+    assert f"line {done + 1} " in stopped.err
+    assert (stopped.json["stopped"], stopped.json["added"], stopped.json["line"]) == (True, done, done + 1)
     assert LegacyImport.objects.get().finished_at is None
     again = run(None, path, "--json")
-    assert (again.code, again.facts["added"], again.facts["known"]) == (0, total - done, done)
+    assert (again.code, again.json["added"], again.json["known"]) == (0, total - done, done)
     assert LegacyPost.objects.count() == total
 
 
 def test_two_at_once_add_nothing_twice(run, tmp_path):
     path = tmp_path / "both.csv"
     path.write_text(csv_of([row(n) for n in range(8000)]))
-    both = [
-        subprocess.Popen(command(path, "--json"), env=environment(), stdout=subprocess.PIPE, cwd=tmp_path)
-        for _ in range(2)
-    ]
-    facts = [json.loads(process.communicate(timeout=120)[0]) for process in both]
-    assert [process.returncode for process in both] == [0, 0]
+    with Running(COMMAND, path, "--json") as first, Running(COMMAND, path, "--json") as second:
+        both = [command.ended() for command in (first, second)]
+    assert [ran.code for ran in both] == [0, 0]
+    facts = [ran.json for ran in both]
     assert sum(fact["added"] for fact in facts) == sum(fact["known"] for fact in facts) == 8000
     assert LegacyPost.objects.count() == 8000
     assert [made.added for made in LegacyImport.objects.order_by("pk")] == [

@@ -18,7 +18,7 @@ from legacy_posts.models import Kind
 from legacy_posts.reading import CSV, JSONL, Source, Unusable
 from legacy_posts.rejects import Rejects
 from legacy_posts.rows import Cleaner
-from sales.commandkit import DONE, PARTLY, REFUSED, STOPPED, OperatorCommand
+from sales.commandkit import DONE, PARTLY, REFUSED, OperatorCommand, ctrl_c_waits
 
 EXAMPLES = """\
 A row says whose post it is, when it was, and about what:
@@ -77,8 +77,8 @@ class Command(OperatorCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.shown = 0
-        importer: Importer | None = None
+        self.importer: Importer | None = None
+        self.shown, self.dry_run = 0, options["dry_run"]
         try:
             with _opened(options["file"]) as file:
                 source = Source(file, format=options["format"], encoding=options["encoding"] or "")
@@ -90,16 +90,17 @@ class Command(OperatorCommand):
                     dates=options["dates"],
                 )
                 with closing(Rejects(_path_of_rejects(options, source), source)) as rejects:
-                    importer = Importer(
-                        source, cleaner, rejects, name=Path(options["file"]).name, dry_run=options["dry_run"]
-                    )
-                    self._run(importer)
+                    name = Path(options["file"]).name
+                    self.importer = Importer(source, cleaner, rejects, name=name, dry_run=self.dry_run)
+                    self._run(self.importer)
+        except BrokenPipeError:
+            raise
         except (Unusable, OSError) as error:
             raise CommandError(str(error), returncode=REFUSED) from error
-        except KeyboardInterrupt:
-            self.stderr.write(_stopped(importer.result if importer else Result()))
-            raise SystemExit(STOPPED) from None
-        self._report(importer, dry_run=options["dry_run"])
+        result = self.importer.result
+        self.finish(
+            _summary(self.importer, dry_run=self.dry_run), self._facts(), PARTLY if result.bad else DONE
+        )
 
     def _say_encoding(self, source: Source) -> None:
         if source.encoding.guessed and self.verbosity:
@@ -111,9 +112,11 @@ class Command(OperatorCommand):
             )
 
     def _run(self, importer: Importer) -> None:
-        source, progress = importer.source, self.progress(lambda done, total: _line_of(importer, done, total))
+        progress = self.progress(lambda done, total: _line_of(importer, done, total))
+        batches = importer.run()
         try:
-            for result in importer.run():
+            while self._take(batches):
+                source, result = importer.source, importer.result
                 progress.clear()
                 self._show_bad(result)
                 progress.show(source.done if source.size else result.rows, source.size)
@@ -121,8 +124,11 @@ class Command(OperatorCommand):
             if not importer.result.rows:
                 raise
             raise Unusable(f"{error} {_kept(importer.result)}") from error
-        finally:
-            progress.clear()
+
+    def _take(self, batches: Iterator[Result]) -> bool:
+        """One batch, written and counted. False where there is none left."""
+        with ctrl_c_waits():
+            return next(batches, None) is not None
 
     def _show_bad(self, result: Result) -> None:
         for line, reason in result.reasons[self.shown : SHOWN]:
@@ -131,24 +137,23 @@ class Command(OperatorCommand):
             self.stderr.write(_("There are more bad rows; they are not shown here."))
         self.shown = len(result.reasons)
 
-    def _report(self, importer: Importer, *, dry_run: bool) -> None:
-        result, rejects = importer.result, importer.rejects
-        where = str(rejects.path) if rejects.was_written else ""
+    def when_stopped(self) -> tuple[str, dict[str, Any]]:
+        if self.importer is None:
+            return _("Stopped before anything was written."), {}
+        return _stopped(self.importer.result), self._facts()
+
+    def _facts(self) -> dict[str, Any]:
+        """The counts, and the bad rows with their reasons."""
+        assert self.importer is not None  # noqa: S101  it is called when there is a result
+        result, rejects = self.importer.result, self.importer.rejects
         facts = asdict(result) | {
             "bad_rows": [{"line": line, "reason": reason} for line, reason in result.reasons],
-            "rejects": where or None,
-            "encoding": importer.source.encoding.name,
-            "dry_run": dry_run,
+            "rejects": str(rejects.path) if rejects.was_written else None,
+            "encoding": self.importer.source.encoding.name,
+            "dry_run": self.dry_run,
         }
         del facts["reasons"]
-        text = _summary(result)
-        if where:
-            text += " " + _("The bad rows are in %(path)s: mend them there, and import that file.") % {
-                "path": where
-            }
-        if dry_run:
-            text = _("Nothing was written. It would be: %(text)s") % {"text": text}
-        self.finish(text, facts, PARTLY if result.bad else DONE)
+        return facts
 
 
 @contextmanager
@@ -212,10 +217,16 @@ def _kept(result: Result) -> str:
     return _("All rows up to line %(line)d are dealt with, none after it.") % {"line": result.line}
 
 
-def _summary(result: Result) -> str:
-    parts = (
-        ngettext("%(n)d post added", "%(n)d posts added", result.added) % {"n": result.added},
-        ngettext("%(n)d was there already", "%(n)d were there already", result.known) % {"n": result.known},
-        ngettext("%(n)d row is bad", "%(n)d rows are bad", result.bad) % {"n": result.bad},
-    )
-    return _("%(added)s, %(known)s, %(bad)s.") % dict(zip(("added", "known", "bad"), parts, strict=True))
+def _summary(importer: Importer, *, dry_run: bool) -> str:
+    result, rejects = importer.result, importer.rejects
+    parts = {
+        "added": ngettext("%(n)d post added", "%(n)d posts added", result.added) % {"n": result.added},
+        "known": ngettext("%(n)d was there already", "%(n)d were there already", result.known)
+        % {"n": result.known},
+        "bad": ngettext("%(n)d row is bad", "%(n)d rows are bad", result.bad) % {"n": result.bad},
+    }
+    text = _("%(added)s, %(known)s, %(bad)s.") % parts
+    if rejects.was_written:
+        where = _("The bad rows are in %(path)s: mend them there, and import that file.")
+        text = f"{text} {where % {'path': rejects.path}}"
+    return _("Nothing was written. It would be: %(text)s") % {"text": text} if dry_run else text

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('deliveries', '0008_staff_permissions'),
+        ('deliveries', '0010_attempts_by_time'),
         ('sales', '0003_plans_and_subscriptions'),
     ]
 

@@ -2,11 +2,9 @@
 
 import logging
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 from django.db import DatabaseError
 from django.db.models import Case, Count, F, Min, OuterRef, Q, Subquery, When
@@ -19,6 +17,7 @@ from configurations.models import State as ConfigState
 from configurations.models import WebhookConfig
 
 from . import wake
+from .choices import Lane
 from .figures import FAILING
 from .models import Delivery, DeliveryAttempt, WakeFlag
 
@@ -84,9 +83,10 @@ def vitals() -> Vitals:
 
 def posts() -> Posts:
     # A first try is due since its event, or since its configuration was switched on. Of what was asked for
-    # again nobody knows since when.
+    # again nobody knows since when, and a bulk reprocess takes as long as it takes.
     since_event = Greatest("created_at", "config__state_changed_at")
     since = Case(
+        When(lane=Lane.BULK, then=None),
         When(next_try_at__isnull=False, then=F("next_try_at")),
         When(attempts_made=0, priority__lt=Priority.BACKLOG, then=since_event),
     )
@@ -97,19 +97,8 @@ def posts() -> Posts:
 
 def due_by_host() -> dict[str, int]:
     """{host: posts that are due there}, the most first."""
-    hosts: Counter[str] = Counter()
-    by_url = Delivery.objects.sendable().order_by().values_list("config__url").annotate(count=Count("pk"))
-    for url, count in by_url:
-        hosts[host_of(url)] += count
-    return dict(hosts.most_common())
-
-
-def host_of(url: str) -> str:
-    """As people write it; of a URL that names none, which an import may have left, the URL."""
-    try:
-        return urlsplit(url).hostname or url
-    except ValueError:
-        return url
+    by_host = Delivery.objects.sendable().values_list("config__host").annotate(count=Count("pk"))
+    return dict(by_host.order_by("-count", "config__host"))
 
 
 def lag(now: datetime) -> Lag:

@@ -8,6 +8,7 @@ from django.utils import timezone
 from configurations.events import Priority
 from configurations.models import Reason, WebhookConfig
 from deliveries import engine, tasks, vitals, wake
+from deliveries.choices import Lane
 from deliveries.models import Delivery, DeliveryAttempt, State
 from tests import factories
 
@@ -60,7 +61,9 @@ def test_a_retry_is_due_since_its_time(sell, config):
     assert vitals.posts().due == 0
 
 
-@pytest.mark.parametrize("asked_again", [{"attempts_made": 5}, {"priority": Priority.BACKLOG}])
+@pytest.mark.parametrize(
+    "asked_again", [{"attempts_made": 5}, {"priority": Priority.BACKLOG}, {"lane": Lane.BULK}]
+)
 def test_what_was_asked_for_again_is_due_and_has_no_age(sell, config, asked_again):
     sell()
     enabled_long_ago(config)

@@ -95,7 +95,7 @@ class Command(OperatorCommand):
         age = timezone.now() - seen.due_since if seen.due_since else None
         self.say(_due(seen.due, age))
         for host, count in list(hosts.items())[:MOST_HOSTS]:
-            self.say(f"{number(count):>9}  {host}")
+            self.say(f"{number(count):>9}  {host or _('no host')}")
         self.finish(
             _more_hosts(len(hosts) - MOST_HOSTS),
             {

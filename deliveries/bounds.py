@@ -127,7 +127,7 @@ def _lag(vitals: Vitals) -> str:
     if lag.p50 is None or lag.p95 is None:
         return _("Nothing was posted for the first time in the last five minutes.")
     millisecond = timedelta(milliseconds=1)
-    return _("From the event to the first try it took %(p50)s, and %(p95)s for 5 of 100 or longer.") % {
+    return _("Of 100 first tries 50 came within %(p50)s of their event, and 95 within %(p95)s.") % {
         "p50": milliseconds(lag.p50 // millisecond),
         "p95": milliseconds(lag.p95 // millisecond),
     }

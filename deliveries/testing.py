@@ -48,9 +48,6 @@ LOST = timedelta(seconds=settings.DELIVERY_DEADLINE) + timedelta(seconds=15)  # 
 KEPT = timedelta(days=30)
 
 
-_REMOVED = _("This configuration was removed, so nothing is posted to it any more.")
-
-
 class NotPossible(Exception):
     """No test can be sent now. `str()` of it is a sentence for the page."""
 
@@ -133,14 +130,16 @@ def send_here(config: WebhookConfig, type_: EventType) -> SamplePost:
     send(post.pk)
     sent = SamplePost.objects.select_related("config__owner").defer(*CONFIG_SECRETS).get(pk=post.pk)
     if sent.finished_at is None:
-        raise NotPossible(_REMOVED)
+        raise NotPossible(
+            _("The configuration was changed at this very moment. Nothing was sent: try again.")
+        )
     return sent
 
 
 def make(config: WebhookConfig, type_: EventType) -> SamplePost:
     """Not saved yet, and not sent. Raises NotPossible where it is one too many, or cannot be made."""
     if config.state == ConfigState.REMOVED:
-        raise NotPossible(_REMOVED)
+        raise NotPossible(_("This configuration was removed, so nothing is posted to it any more."))
     if held := HeldHost.objects.filter(host=config.host).first():
         raise NotPossible(
             _("We pause posts to %(host)s: %(reason)s. Send the test once we go on.")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from configurations.models import Token, Version
-from deliveries import testing
+from deliveries import hosts, testing
 from deliveries.models import Delivery, SamplePost
 from tests import factories
 from tests.commands import Running, manage
@@ -133,6 +133,14 @@ def test_an_event_that_is_not_sent_in_its_version_lists_those_that_are(config):
     assert ran.code == 2
     assert "“SALE_MADE” is not sent to this configuration (version 1.0.0)" in ran.json["error"]
     assert all(event in ran.json["error"] for event in possible)
+
+
+def test_a_host_that_staff_hold_gets_no_test(config, receiver):
+    hosts.hold(config.host, "Its hosting moves", factories.make_staff())
+    ran = manage("send_test", config.pk, "--json")
+    assert ran.code == 2
+    assert "We pause posts to 127.0.0.1: Its hosting moves." in ran.json["error"]
+    assert receiver.posts == []
 
 
 def test_more_than_the_page_allows_are_refused(config, receiver):

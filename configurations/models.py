@@ -46,13 +46,13 @@ def new_token() -> str:
 class TokenQuerySet(models.QuerySet["Token"]):
     def settle(self) -> int:
         """Let go of the values that a rotation has replaced by now, by the database's clock. Returns how many."""
+        due = self.filter(rotates_at__lte=Now())
+        if not due.exists():  # so that it takes no write lock where there is nothing to do
+            return 0
         with transaction.atomic():
-            due = self.filter(rotates_at__lte=Now())
             locked = due.select_related("seller").select_for_update(of=("self",))
             tokens = list(locked.defer("value", "next_value"))
-            if not tokens:
-                return 0
-            moved = due.update(
+            moved = self.filter(pk__in=[token.pk for token in tokens]).update(
                 value=F("next_value"), rotated_at=F("rotates_at"), next_value=None, rotates_at=None
             )
             audit.token_rotations_came(tokens)

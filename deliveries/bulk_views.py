@@ -67,6 +67,13 @@ def under_way(request: HttpRequest) -> list[Line]:
     return lines_of(_theirs(request).under_way().newest_first()[:SHOWN])
 
 
+def above_the_list(request: HttpRequest) -> tuple[list[Line], bool]:
+    """The same, and whether there are any at all, with one query."""
+    newest = list(_theirs(request).under_way_first()[:SHOWN])
+    going_on = [one for one in newest if one.is_under_way]
+    return (lines_of(going_on) if going_on else []), bool(newest)
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @seller_required
 def reprocess_all(request: HttpRequest) -> HttpResponse:

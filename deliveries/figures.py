@@ -78,7 +78,7 @@ def health_of(user: AbstractBaseUser | AnonymousUser, now: datetime) -> Health |
         failed=Count("pk", filter=Q(state=State.FAILED)),
         pages=Count("pk", filter=Q(state=State.DELIVERED, answered_page=True)),
     )
-    configs = list(WebhookConfig.objects.visible_to(user).in_order())
+    configs = list(WebhookConfig.objects.visible_to(user).select_related("health").in_order())
     if not configs and not day["total"]:
         return None
     paused = held_hosts_of(configs)
@@ -119,7 +119,7 @@ def _without_access(posts: Any, now: datetime) -> WithoutAccess | None:
 
 def _troubled(configs: Sequence[WebhookConfig]) -> list[Troubled]:
     by_pk = {config.pk: config for config in configs}
-    healths = _healths(by_pk)
+    healths = {pk: getattr(config, "health", None) for pk, config in by_pk.items()}
     found = {
         pk
         for pk, config in by_pk.items()

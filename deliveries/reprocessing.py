@@ -48,10 +48,19 @@ class BulkReprocessQuerySet(models.QuerySet["BulkReprocess"]):
 
     def under_way(self) -> "BulkReprocessQuerySet":
         """Neither stopped nor finished: something is still to send, or to be queued."""
-        posts = BulkReprocess.deliveries.rel.related_model.objects.filter(bulk=OuterRef("pk"))
-        # Each state by itself, so that the index finds the unsent ones among very many that were sent.
-        unsent = posts.filter(state__in=State.values, state_before__gt="")
-        return self.exclude(state=BulkState.STOPPED).filter(Q(queued_to__isnull=False) | Exists(unsent))
+        return self.filter(_under_way())
+
+    def under_way_first(self) -> "BulkReprocessQuerySet":
+        """Each with `is_under_way`; the others behind them."""
+        flag = Case(When(_under_way(), then=Value(True)), default=Value(False))
+        return self.annotate(is_under_way=flag).order_by("-is_under_way", "-created_at", "-pk")
+
+
+def _under_way() -> Q:
+    posts = BulkReprocess.deliveries.rel.related_model.objects.filter(bulk=OuterRef("pk"))
+    # Each state by itself, so that the index finds the unsent ones among very many that were sent.
+    unsent = posts.filter(state__in=State.values, state_before__gt="")
+    return ~Q(state=BulkState.STOPPED) & (Q(queued_to__isnull=False) | Exists(unsent))
 
 
 class BulkReprocess(models.Model):

@@ -20,7 +20,7 @@ from sales.views import seller_required
 from . import bulk_views, history, pages, showing, timeline
 from .explain import SECTIONS, for_slug
 from .forms import HeldForm, held_groups
-from .models import BulkReprocess, Delivery, DeliveryQuerySet, State
+from .models import Delivery, DeliveryQuerySet, State
 from .words import BY_SLUG
 
 MOST_TRIES = len(settings.DELIVERY_RETRY_AFTER) + 1
@@ -36,6 +36,7 @@ def history_page(request: HttpRequest) -> HttpResponse:
     place = _place(request)
     page = history.page(pages.with_facts(found), **place)
     count, failed, more = _counts(found, page)
+    bulks, any_bulk = bulk_views.above_the_list(request)
     context = {
         "asked": asked,
         "filters": filters,
@@ -54,8 +55,8 @@ def history_page(request: HttpRequest) -> HttpResponse:
         "detail": _opened(request, filters, place),
         "any_config": bool(asked.configs),
         "sale_url": _sale_url(filters.active.get("q", "")),
-        "bulks": bulk_views.under_way(request),
-        "any_bulk": BulkReprocess.objects.visible_to(request.user).exists(),
+        "bulks": bulks,
+        "any_bulk": any_bulk,
     }
     return render(request, "deliveries/history.html", context)
 

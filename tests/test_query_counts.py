@@ -18,7 +18,15 @@ from django.urls import reverse
 from django.utils import timezone
 
 from configurations.models import Token, WebhookConfig
-from deliveries.models import Delivery, DeliveryAttempt, EndpointHealth, Event, SamplePost, Tally
+from deliveries.models import (
+    BulkReprocess,
+    Delivery,
+    DeliveryAttempt,
+    EndpointHealth,
+    Event,
+    SamplePost,
+    Tally,
+)
 from legacy_posts.models import LegacyImport, LegacyPost
 from sales.models import AbandonedCart, Plan, Product, Seller, Subscription, Transaction
 from tests import factories
@@ -45,8 +53,13 @@ def a_tally(delivery):
     )
 
 
+def a_bulk(delivery):
+    facts = {"asked_for": "some", "by": delivery.owner.user, "asked_at": timezone.now()}
+    BulkReprocess.objects.create(owner=delivery.owner, total=1, queued_to=None, **facts)
+
+
 # {model: makes a row; it is given a delivery with all that belongs to it}
-ROWS = {Group: a_group, Tally: a_tally}
+ROWS = {Group: a_group, Tally: a_tally, BulkReprocess: a_bulk}
 # The sellers' lists, and pages that hold one: {address: arguments, made from a delivery of the seller's}
 PAGES = {
     "configurations:list": lambda delivery: [],
@@ -59,6 +72,7 @@ PAGES = {
     "deliveries:detail": lambda delivery: [delivery.pk],
     "deliveries:panel": lambda delivery: [delivery.pk],
     "deliveries:reprocess_all": lambda delivery: [],
+    "deliveries:bulks": lambda delivery: [],
     "deliveries:tests": lambda delivery: [],
     "deliveries:test": lambda delivery: [delivery.config_id],
     "deliveries:backfill": lambda delivery: [delivery.config_id],
@@ -182,6 +196,7 @@ def test_the_sellers_pages_make_few_queries_whatever_the_number_of_rows(client):
                 config=first.config, owner=owner, url=first.config.url, body="{}", type=event.type,
                 version=delivery.version, audience=delivery.audience,
             )  # fmt: skip
+            a_bulk(delivery)
             add_attempt(first)
             first.config.enable()
             first.config.switch_off()

@@ -79,6 +79,7 @@ MIDDLEWARE = [
     "sales.middleware.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "webhookhub.view_as.ViewAsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "sales.middleware.SellerLocaleMiddleware",
     "webhookhub.middleware.NoStoreMiddleware",

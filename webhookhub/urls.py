@@ -6,6 +6,8 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
+from . import view_as
+
 # Of allauth's pages those that we have: accounts and their e-mail addresses come from staff, so there is no
 # sign-up and no page of addresses. Its code asks for some of the names even so; the sign-up's says it is closed.
 accounts = [
@@ -40,5 +42,7 @@ urlpatterns = [
     path("accounts/", include(accounts)),
     path("language/", set_language, name="set_language"),
     path("admin/", include("deliveries.staff.urls")),  # before the admin, whose last address catches all
+    path("view-as/<int:seller>/", view_as.begin, name="view_as"),
+    path("view-as/leave/", view_as.leave, name="view_as_leave"),
     path("admin/", admin.site.urls),
 ]

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import models, transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, Exists, F, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_q.tasks import async_task
@@ -31,7 +31,7 @@ from .reprocessing import ON_THE_WAY, OUT_OF_BULK, BulkReprocess
 
 logger = logging.getLogger(__name__)
 
-JOB = "deliveries.tasks.queue_bulk"
+JOB = "deliveries.tasks.carry_on_bulk"
 BATCH = 500  # rows of one short transaction
 LONGEST_REST = 0.5  # seconds
 CAN_GO = (*FINISHED, State.HELD)
@@ -103,9 +103,22 @@ def queue_more(bulk: BulkReprocess, seconds: float | None = None, on_batch: OnBa
     return _queue(bulk, _pks(posts.filter(pk__gt=bulk.queued_to), bulk.asked_at), pace, on_batch)
 
 
+def carry_on(bulk: BulkReprocess, seconds: float) -> None:
+    """In the worker: queue what is not queued yet, or take back what a pause or a stop has not, then hand on."""
+    if bulk.state == BulkState.RUNNING:
+        queue_more(bulk, seconds)
+    else:
+        _take_back(bulk, seconds)
+    hand_on(bulk)
+
+
 def hand_on(bulk: BulkReprocess) -> None:
-    """Have the worker queue what is not queued yet. If it cannot be reached, the page offers to go on."""
-    if bulk.state != BulkState.RUNNING or (bulk.queued_to is None and not _resting(bulk).exists()):
+    """Have the worker carry on, if anything is left to. If it cannot be reached, the page offers to go on."""
+    if bulk.state == BulkState.RUNNING:
+        left = bulk.queued_to is not None or _resting(bulk).exists()
+    else:
+        left = _unsent(bulk).filter(state=State.WAITING).exists()
+    if not left:
         return
     try:
         async_task(JOB, bulk.pk, broker=wake.broker())
@@ -113,12 +126,15 @@ def hand_on(bulk: BulkReprocess) -> None:
         logger.warning("The queue cannot be reached for a bulk (%s: %s).", type(error).__name__, error)
 
 
-def pause(bulk: BulkReprocess) -> bool:
-    """What is unsent is as it was before, until it goes on. False if it was not running."""
+def pause(bulk: BulkReprocess, seconds: float | None = None) -> bool:
+    """What is unsent is as it was before, until it goes on. False if it was not running.
+
+    Nothing more of it is claimed from now on. What is not taken back within `seconds` is left to `hand_on`.
+    """
     moved = BulkReprocess.objects.filter(pk=bulk.pk, state=BulkState.RUNNING).update(state=BulkState.PAUSED)
     bulk.refresh_from_db()
     if moved:
-        _take_back(bulk)
+        _take_back(bulk, seconds)
     return bool(moved)
 
 
@@ -136,25 +152,31 @@ def go_on(bulk: BulkReprocess, seconds: float | None = None, on_batch: OnBatch |
     return queue_more(bulk, seconds, on_batch)
 
 
-def stop(bulk: BulkReprocess) -> bool:
-    """What is unsent is as it was before, for good. False if it was stopped already."""
+def stop(bulk: BulkReprocess, seconds: float | None = None) -> bool:
+    """What is unsent is as it was before, for good. False if it was stopped already. `seconds` as for `pause`."""
     running = BulkReprocess.objects.filter(pk=bulk.pk).exclude(state=BulkState.STOPPED)
     moved = running.update(state=BulkState.STOPPED, selection={})
     bulk.refresh_from_db()
     if moved:
-        _take_back(bulk)
+        _take_back(bulk, seconds)
     return bool(moved)
 
 
-def settle() -> None:
-    """Take back what waits although its bulk reprocess was paused or stopped: a worker gave it back, or died."""
-    not_running = (BulkState.PAUSED, BulkState.STOPPED)
-    strays = Delivery.objects.filter(state=State.WAITING, bulk__state__in=not_running).exclude(
-        state_before=""
-    )
-    for pk in list(strays.order_by().values_list("bulk", flat=True).distinct()):
-        while _take_back_batch(BulkReprocess(pk=pk)):  # without a rest: it may be in a transaction
-            pass
+def halted() -> list[int]:
+    """The ids of those paused or stopped that have posts which wait nevertheless: not taken back yet, or given
+    back by a worker."""
+    # By each of them, not by what waits: that may be very many posts of one that runs.
+    waiting = Delivery.objects.filter(bulk=OuterRef("pk"), state=State.WAITING, state_before__gt="")
+    not_running = BulkReprocess.objects.exclude(state=BulkState.RUNNING)
+    return list(not_running.filter(Exists(waiting)).values_list("pk", flat=True))
+
+
+def settle(batches: int = 10) -> None:
+    """Take their posts back, so many batches of each at most and without a rest: a drain waits for it."""
+    for pk in halted():
+        for _batch in range(batches):
+            if not _take_back_batch(BulkReprocess(pk=pk)):
+                break
 
 
 # --- How far it is ------------------------------------------------------------------------------------------
@@ -301,8 +323,8 @@ def _queue_again(bulk: BulkReprocess) -> int:
 _QUEUED = {"state": State.WAITING, "lane": Lane.BULK, "next_try_at": None}
 
 
-def _take_back(bulk: BulkReprocess) -> None:
-    for _batch in _Pace(None).batches(lambda: _take_back_batch(bulk)):
+def _take_back(bulk: BulkReprocess, seconds: float | None) -> None:
+    for _batch in _Pace(seconds).batches(lambda: _take_back_batch(bulk)):
         pass
 
 

@@ -7,7 +7,9 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -19,7 +21,7 @@ from . import bulk
 from .bulk import Stage
 from .models import BulkReprocess, State
 
-SECONDS = 3.0  # of queueing in a request; the worker does the rest
+SECONDS = 3.0  # of queueing, or taking back, in a request; the worker does the rest
 _COLOURS = {Stage.RUNNING: "info", Stage.FINISHED: "ok", Stage.PAUSED: "wait", Stage.STOPPED: "off"}
 
 
@@ -56,7 +58,7 @@ def _ask_to_stop(rows: QuerySet[BulkReprocess], count: int) -> Question:
 @admin.register(BulkReprocess)
 class BulkReprocessAdmin(Evidence, BigTable):
     list_display = (
-        "__str__", "status", "sent", "arrived", "failed", "to_go", "who", "owner_link", "asked_for", "at",
+        "__str__", "status", "what", "sent", "arrived", "failed", "to_go", "owner_link", "at",
     )  # fmt: skip
     list_filter = ("state", ("owner", AutocompleteFilter), "created_at")
     list_select_related = ("by", "owner")
@@ -86,7 +88,7 @@ class BulkReprocessAdmin(Evidence, BigTable):
 
     @admin.action(description=_("Pause"), permissions=["reprocess"])
     def pause(self, request: HttpRequest, rows: QuerySet[BulkReprocess]) -> None:
-        paused = _each(rows, bulk.pause)
+        paused = _each(rows, _pause)
         text = ngettext("%(n)s was paused.", "%(n)s were paused.", paused)
         self._say(request, text, paused)
 
@@ -99,7 +101,7 @@ class BulkReprocessAdmin(Evidence, BigTable):
     @confirmed(_ask_to_stop)
     @admin.action(description=_("Stop"), permissions=["reprocess"])
     def stop(self, request: HttpRequest, rows: QuerySet[BulkReprocess]) -> None:
-        stopped = _each(rows, bulk.stop)
+        stopped = _each(rows, _stop)
         text = ngettext("%(n)s was stopped.", "%(n)s were stopped.", stopped)
         self._say(request, text, stopped)
 
@@ -111,6 +113,10 @@ class BulkReprocessAdmin(Evidence, BigTable):
             self.message_user(request, nothing, messages.WARNING)
 
     # --- Columns
+
+    @admin.display(description=_("asked for"), ordering="asked_for")
+    def what(self, row: BulkReprocess) -> SafeString:
+        return format_html('<span title="{}">{}</span>', row.asked_for, Truncator(row.asked_for).chars(60))
 
     @admin.display(description=_("status"), ordering="state")
     def status(self, row: BulkReprocess) -> SafeString:
@@ -170,6 +176,18 @@ def _each(rows: QuerySet[BulkReprocess], do: Callable[[BulkReprocess], bool]) ->
     return sum(
         do(row) for row in rows if bulk.stage_of(row, bulk.progress_of([row])[row.pk]) != Stage.FINISHED
     )
+
+
+def _pause(row: BulkReprocess) -> bool:
+    paused = bulk.pause(row, SECONDS)
+    bulk.hand_on(row)
+    return paused
+
+
+def _stop(row: BulkReprocess) -> bool:
+    stopped = bulk.stop(row, SECONDS)
+    bulk.hand_on(row)
+    return stopped
 
 
 def _go_on(row: BulkReprocess) -> bool:

@@ -26,7 +26,7 @@ from .models import BulkReprocess, Delivery, DeliveryQuerySet, State
 from .reprocessing import BulkReprocessQuerySet
 
 BY_HAND = 100  # posts that are sent at once, as if each was chosen by hand
-SECONDS = 3.0  # of queueing in a request; the worker does the rest
+SECONDS = 3.0  # of queueing, or taking back, in a request; the worker does the rest
 PAGE = 20
 SHOWN = 3  # under way, above the History
 
@@ -181,15 +181,15 @@ def part(request: HttpRequest, pk: int) -> HttpResponse:
 def _do(request: HttpRequest, found: BulkReprocess) -> None:
     what = request.POST.get("do")
     if what == "pause":
-        bulk.pause(found)
+        bulk.pause(found, SECONDS)
     elif what == "stop":
-        bulk.stop(found)
+        bulk.stop(found, SECONDS)
     elif what == "go_on":
         try:
             bulk.go_on(found, SECONDS)
         except BulkReprocess.NotPossible as why:
             messages.warning(request, str(why))
-        bulk.hand_on(found)
+    bulk.hand_on(found)
 
 
 def _theirs(request: HttpRequest) -> BulkReprocessQuerySet:

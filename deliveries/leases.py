@@ -104,6 +104,8 @@ def claim(
     due = Delivery.objects.sendable().exclude(config__in=full)
     if only_fresh:
         due = due.filter(lane=Lane.FRESH)
+    elif halted := bulk.halted():
+        due = due.exclude(bulk__in=halted, state_before__gt="")
     return _take(due.most_urgent_first()[:limit], claim_id)
 
 

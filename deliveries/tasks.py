@@ -26,11 +26,10 @@ def send_test(pk: int) -> None:
     testing.send(pk)
 
 
-def queue_bulk(pk: int) -> None:
-    """Queue what of the bulk reprocess with that id is not queued yet; what takes too long is for the next job."""
-    found = BulkReprocess.objects.filter(pk=pk).first()
-    if found and not bulk.queue_more(found, settings.DELIVERY_DRAIN_BUDGET):
-        bulk.hand_on(found)
+def carry_on_bulk(pk: int) -> None:
+    """Queue, or take back, what of the bulk reprocess with that id is left; what takes long is for the next job."""
+    if found := BulkReprocess.objects.filter(pk=pk).first():
+        bulk.carry_on(found, settings.DELIVERY_DRAIN_BUDGET)
 
 
 def sweep() -> None:

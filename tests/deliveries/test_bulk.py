@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from configurations.models import State as ConfigState
 from configurations.models import WebhookConfig
-from deliveries import bulk, engine, history, leases, mails, selecting, wake
+from deliveries import bulk, engine, history, leases, mails, selecting, tasks, wake
 from deliveries.choices import BulkState, Lane
 from deliveries.models import BulkReprocess, Delivery, State
 from sales.statuses import SaleStatus
@@ -277,6 +277,35 @@ def test_a_pause_that_was_cut_short_is_finished_by_the_next_drain(receiver, many
     BulkReprocess.objects.update(state=BulkState.PAUSED)  # and here its process died
     assert engine.drain() == 0
     assert Delivery.objects.filter(state=State.FAILED, bulk=started).count() == 3
+
+
+@pytest.mark.parametrize("halt", [bulk.pause, bulk.stop])
+def test_nothing_more_is_sent_from_the_moment_on_though_taking_it_back_takes_longer(
+    receiver, many, sell, halt, monkeypatch
+):
+    monkeypatch.setattr(bulk, "BATCH", 1)
+    monkeypatch.setattr(bulk, "async_task", lambda job, pk, broker: tasks.carry_on_bulk(pk))
+    monkeypatch.setattr(bulk.settle, "__defaults__", (1,))
+    many(5)
+    started = start()
+    fresh = sell()
+    halt(started, seconds=0)
+    assert Delivery.objects.filter(state=State.FAILED).count() == 1
+    assert engine.drain() == 1
+    assert receiver.webhook_ids() == [fresh.webhook_id]
+    assert Delivery.objects.filter(state=State.FAILED).count() == 2  # a drain takes some back too
+    bulk.hand_on(started)
+    assert Delivery.objects.filter(state=State.FAILED, tries=5, lane=Lane.FRESH).count() == 5
+
+
+def test_what_was_tried_once_is_tried_again_while_it_is_paused(receiver, many):
+    receiver.answers(500)
+    many(2)
+    started = start()
+    engine.drain()
+    bulk.pause(started)
+    Delivery.objects.update(next_try_at=None)
+    assert engine.drain() == 2
 
 
 def test_going_on_leaves_out_what_cannot_be_sent_any_more(receiver, posts, config):

@@ -235,7 +235,7 @@ def test_the_worker_queues_what_a_request_has_no_time_for(client, failed, few, m
     assert started.queued == 1
     assert asked == [(bulk.JOB, started.pk)]
     assert "They are being queued" in text(client.get(started.get_absolute_url()))
-    tasks.queue_bulk(started.pk)
+    tasks.carry_on_bulk(started.pk)
     started.refresh_from_db()
     assert (started.queued, started.queued_to) == (4, None)
 
@@ -253,4 +253,4 @@ def test_without_a_queue_its_page_offers_to_go_on(client, failed, few, monkeypat
 
 
 def test_the_job_of_one_that_is_gone_does_nothing():
-    tasks.queue_bulk(4711)
+    tasks.carry_on_bulk(4711)

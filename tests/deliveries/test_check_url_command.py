@@ -12,6 +12,8 @@ from tests.receiver import Answer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# The tests' settings allow any port, and no argument can hold a NUL.
+SOME = [row for row in AT_FORM if row.reason != "port" and "\0" not in row.url][::20]
 INTERNET = {"TEST_ALLOWED_NETWORKS": ""}  # where no address is allowed that the product would refuse
 
 
@@ -37,7 +39,7 @@ def test_a_step_that_fails_is_exit_code_1(receiver):
     assert "The address moved to https://example.com/␛[31mnew" in ran.out, "it does not act on the terminal"
 
 
-@pytest.mark.parametrize("row", [row for row in AT_FORM if "\0" not in row.url][::25], ids=str)
+@pytest.mark.parametrize("row", SOME, ids=str)
 def test_an_address_that_we_do_not_post_to_is_exit_code_2(row):
     ran = manage("check_url", "--no-connect", "--json", "--", row.url, **INTERNET)
     assert ran.code == 2

@@ -1,17 +1,16 @@
 """The options by which a command is told which posts it is about: the History's filters, for all sellers.
 
-`add_to(parser)`, then `selected(options)`. Each may be given several times: one of its values has to fit.
+`add_options(parser)`, then `selection(options)`. Options of different kinds narrow each other; one that is given several
+times widens.
 """
 
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterable
-from datetime import UTC, datetime, time
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError
 from django.db.models import Q
-from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 
 from configurations.events import EventType
@@ -20,24 +19,25 @@ from sales.commandkit import REFUSED
 from sales.models import Seller
 
 from . import history
-from .models import State
+from .models import Event, State
 from .selecting import Selected
 
+NAMES = ("configuration", "owner", "status", "http_code", "event", "transaction", "since", "until")
 
-def add_to(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group("which posts", "without any: all; each may be given several times")
+
+def add_options(parser: ArgumentParser, statuses: Sequence[str] = State.values) -> Any:
+    """`statuses`: those that can be chosen. Returns the group, for options of the command's own."""
+    group = parser.add_argument_group("which posts")
     several: dict[str, Any] = {"action": "append", "default": []}
-    group.add_argument("--owner", metavar="CODE", help="the seller's account code or e-mail", **several)
+    group.add_argument("--configuration", type=int, metavar="ID", help="of the configuration", **several)
+    group.add_argument("--owner", metavar="CODE", help="a seller's code or e-mail", **several)
+    group.add_argument("--status", choices=[*map(str, statuses)], help="how they stand now", **several)
     group.add_argument(
-        "--configuration", metavar="ID", type=int, help="its number, as in its address", **several
-    )
-    group.add_argument("--status", choices=State.values, help="where the post stands", **several)
-    group.add_argument(
+        "--http-code",
         "--response",
+        type=_code,
         metavar="CODE",
-        type=_response,
-        help="what came of the last try: 404, 5xx, none (no answer), page (OK, with a web page), or a problem such as "
-        "timeout",
+        help="of the last answer: 404, 4xx, none (no answer), or its problem, such as timeout or dns",
         **several,
     )
     group.add_argument(
@@ -45,75 +45,81 @@ def add_to(parser: ArgumentParser) -> None:
     )
     group.add_argument("--transaction", metavar="CODE", help="such as HP1121336654", **several)
     group.add_argument(
-        "--since",
-        metavar="TIME",
-        type=_moment,
-        help="events from then on: 2026-11-23, or 2026-11-23T15:52 (UTC)",
+        "--since", type=_moment, metavar="TIME", help="of events from then on: 2026-11-20, or with a time"
     )
-    group.add_argument("--until", metavar="TIME", type=_moment, help="events before that")
+    group.add_argument("--until", type=_moment, metavar="TIME", help="of events before then")
+    return group
 
 
-def selected(options: dict[str, Any]) -> Selected:
-    """Raises CommandError where there is no such seller or configuration, or the period ends before it begins."""
+def is_chosen(options: dict[str, Any]) -> bool:
+    return any(options[name] for name in NAMES)
+
+
+def selection(options: dict[str, Any]) -> Selected:
+    """Refuses what is not there: a slip of the pen must not take something else."""
+    configs = set(options["configuration"])
+    possible = [pk for pk in configs if 0 < pk < 2**63]
+    known = set(WebhookConfig.objects.filter(pk__in=possible).values_list("pk", flat=True))
+    if unknown := configs - known:
+        raise refused(_("There is no configuration %(id)s.") % {"id": min(unknown)})
+    codes = {code.upper() for code in options["transaction"]}
+    known = set(Event.objects.filter(transaction_code__in=codes).values_list("transaction_code", flat=True))
+    if unknown := codes - known:
+        raise refused(_("Nothing was posted for a transaction %(code)s.") % {"code": min(unknown)})
     since, until = options["since"], options["until"]
     if since and until and since >= until:
-        raise CommandError(
-            _("The period ends before it begins: --since has to be earlier than --until."), returncode=REFUSED
-        )
+        raise refused(_("--since must be before --until."))
     return Selected(
-        configurations=_configurations(options["configuration"]),
-        owners=tuple(_owner(name) for name in options["owner"]),
+        configurations=tuple(sorted(configs)),
+        owners=tuple(sorted({_owner(text) for text in options["owner"]})),
         statuses=tuple(options["status"]),
-        codes=tuple(options["response"]),
+        codes=tuple(options["http_code"]),
         events=tuple(options["event"]),
-        transactions=tuple(code.strip().upper() for code in options["transaction"]),
+        transactions=tuple(sorted(codes)),
         since=since,
         until=until,
     )
 
 
-def _owner(name: str) -> int:
-    found = Seller.objects.filter(Q(code=name) | Q(email__iexact=name)).values_list("pk", flat=True).first()
-    if found is None:
-        raise CommandError(
-            _("There is no seller with the account code or e-mail “%(name)s”.") % {"name": name},
-            returncode=REFUSED,
-        )
-    return found
+def in_words(options: dict[str, Any]) -> str:
+    """As it was typed; empty where nothing was chosen."""
+    parts = []
+    for name in NAMES:
+        values = options[name] if isinstance(options[name], list) else [options[name]]
+        parts += [f"--{name.replace('_', '-')} {_typed(value)}" for value in values if value]
+    return " ".join(parts)
 
 
-def _configurations(pks: Iterable[int]) -> tuple[int, ...]:
-    there = set(
-        WebhookConfig.objects.filter(pk__in=[pk for pk in pks if 0 < pk < 2**63]).values_list("pk", flat=True)
-    )
-    for pk in pks:
-        if pk not in there:
-            raise CommandError(
-                _("There is no configuration with the number %(pk)d.") % {"pk": pk}, returncode=REFUSED
-            )
-    return tuple(pks)
+def refused(text: str) -> CommandError:
+    return CommandError(text, returncode=REFUSED)
 
 
-def _response(text: str) -> str:
+def _owner(text: str) -> int:
+    named = Q(code=text) | Q(email__iexact=text) | Q(user__email__iexact=text)
+    found = list(Seller.objects.filter(named).values_list("pk", flat=True).distinct()[:2])
+    if len(found) != 1:
+        why = _("Several sellers are %(name)s: use a code.") if found else _("There is no seller %(name)s.")
+        raise refused(why % {"name": text})
+    return found[0]
+
+
+def _code(text: str) -> str:
     if not history.is_response(text):
         raise ArgumentTypeError(
-            _(
-                "“%(text)s” is no response: write a code such as 404, a class such as 5xx, none, page, or a problem."
-            )
-            % {"text": text}
+            _("“%(code)s” is none: write 404, 4xx, none, or a problem such as timeout.") % {"code": text}
         )
     return text
 
 
 def _moment(text: str) -> datetime:
-    try:
-        at = parse_datetime(text)
-        if at is None and (day := parse_date(text)):
-            at = datetime.combine(day, time.min)
-    except ValueError:
-        at = None
+    """In the time zone of the settings, where it has none."""
+    at = history.moment(text)
     if at is None:
         raise ArgumentTypeError(
-            _("“%(text)s” is no time: write 2026-11-23, or 2026-11-23T15:52.") % {"text": text}
+            _("“%(text)s” is no time: write 2026-11-20 or 2026-11-20T15:00.") % {"text": text}
         )
-    return timezone.make_aware(at, UTC) if timezone.is_naive(at) else at
+    return at
+
+
+def _typed(value: Any) -> str:
+    return value.isoformat(timespec="minutes") if isinstance(value, datetime) else str(value)

@@ -120,7 +120,7 @@ def test_the_options_choose_as_the_history_does(sent, config, product, tmp_path)
     }
     assert found("--response", "4xx") == {bad.webhook_id}
     assert found(
-        "--response", "404", "--response", "200", "--owner", config.owner.code
+        "--http-code", "404", "--response", "200", "--owner", config.owner.code
     ) == everything - found("--owner", theirs.code)
     assert found("--event", "PURCHASE_REFUNDED") == {refund.webhook_id}
     assert found("--transaction", bad.event.transaction_code, "--transaction", foreign.code) == {
@@ -150,14 +150,15 @@ def test_where_no_post_is_like_that_the_table_is_empty(tmp_path):
             "/no/such/folder/posts.csv cannot be written: No such file or directory",
         ),
         (["--json"], "--json needs a file"),
-        (["--owner", "nobody"], "no seller with the account code or e-mail “nobody”"),
-        (["--configuration", "99999"], "no configuration with the number 99999"),
+        (["--owner", "nobody"], "There is no seller nobody."),
+        (["--configuration", "99999"], "There is no configuration 99999."),
         (["--configuration", "99999999999999999999999"], "no configuration"),
         (["--status", "lost"], "invalid choice"),
-        (["--response", "4x"], "“4x” is no response"),
+        (["--transaction", "HP1"], "Nothing was posted for a transaction HP1."),
+        (["--response", "4x"], "“4x” is none"),
         (["--since", "yesterday"], "“yesterday” is no time"),
         (["--since", "2026-02-30"], "“2026-02-30” is no time"),
-        (["--since", "2026-02-02", "--until", "2026-02-02"], "ends before it begins"),
+        (["--since", "2026-02-02", "--until", "2026-02-02"], "--since must be before --until."),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason(options, said):

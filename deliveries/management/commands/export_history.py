@@ -11,9 +11,10 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from deliveries import export, options
+from deliveries import export
 from deliveries.export import COLUMNS, OWNER, PAYLOADS, Column
 from deliveries.models import Delivery
+from deliveries.options import add_options, selection
 from sales.commandkit import REFUSED, OperatorCommand
 from sales.files import written_whole
 from sales.spreadsheets import cell
@@ -22,7 +23,7 @@ EXAMPLES = """\
 Writes what the History shows, of all sellers or of some: one row a post, newest first, however many there are.
 
   manage.py export_history posts.csv --since 2026-11-01 --until 2026-12-01
-  manage.py export_history failed.jsonl.gz --status failed --response 5xx --payloads
+  manage.py export_history failed.jsonl.gz --status failed --http-code 5xx --payloads
   manage.py export_history --format jsonl --owner ana@example.com | jq .transaction
 
 A file is there once it is whole; nobody but you may read it, since it names buyers. Signing secrets and tokens are
@@ -55,23 +56,23 @@ class Command(OperatorCommand):
             action="store_true",
             help="also what was posted, and what the last attempt was answered",
         )
-        options.add_to(parser)
+        add_options(parser)
 
-    def handle(self, *args: Any, **given: Any) -> None:
-        name, self.done = given["file"], 0
+    def handle(self, *args: Any, **options: Any) -> None:
+        name, self.done = options["file"], 0
         if name == "-" and self.as_json:
             raise CommandError(
                 _("--json needs a file: standard output would hold both the posts and the summary."),
                 returncode=REFUSED,
             )
-        format_ = given["format"] or _format_of(name)
-        posts = options.selected(given).of(Delivery.objects.all())
-        columns = (*COLUMNS, *OWNER, *(PAYLOADS if given["payloads"] else ()))
+        format_ = options["format"] or _format_of(name)
+        posts = selection(options).of(Delivery.objects.all())
+        columns = (*COLUMNS, *OWNER, *(PAYLOADS if options["payloads"] else ()))
         progress, total = self.progress(), posts.order_by().count()
         try:
             with self._opened(name) as file:
                 write = _writer(file, format_, columns)
-                for chunk in export.chunks(posts, payloads=given["payloads"]):
+                for chunk in export.chunks(posts, payloads=options["payloads"]):
                     for post in chunk:
                         write(post)
                     self.done += len(chunk)

@@ -1,22 +1,18 @@
 import sys
 import time
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import CommandError
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from configurations.events import EventType
-from configurations.models import WebhookConfig
-from deliveries import bulk, bulk_words, history, selecting
-from deliveries.models import BulkReprocess, Delivery, Event
-from sales.commandkit import DONE, PARTLY, REFUSED, OperatorCommand
-from sales.models import Seller
+from deliveries import bulk, bulk_words, selecting
+from deliveries.models import BulkReprocess, Delivery
+from deliveries.options import add_options, in_words, is_chosen, refused, selection
+from sales.commandkit import DONE, PARTLY, OperatorCommand
 from sales.templatetags.formats import number
 
 ASK_ABOVE = 1000  # posts
@@ -48,35 +44,10 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        which = parser.add_argument_group("which posts")
-        add = which.add_argument
-        add(
-            "--configuration",
-            type=int,
-            action="append",
-            default=[],
-            metavar="ID",
-            help="of the configuration",
+        which = add_options(parser, bulk.CAN_GO)
+        which.add_argument(
+            "--all", action="store_true", help="all posts: needed where nothing else is chosen"
         )
-        add("--owner", action="append", default=[], metavar="CODE", help="a seller's code or e-mail")
-        statuses = [str(state) for state in bulk.CAN_GO]
-        add("--status", choices=statuses, action="append", default=[], help="how they stand now")
-        add(
-            "--http-code",
-            type=_code,
-            action="append",
-            default=[],
-            metavar="CODE",
-            help="of the last answer: 404, 4xx, none (no answer), or its problem, such as timeout or dns",
-        )
-        add("--event", choices=EventType.values, action="append", default=[], metavar="EVENT", help="such as "
-            "PURCHASE_APPROVED")  # fmt: skip
-        add("--transaction", action="append", default=[], metavar="CODE", help="such as HP1121336654")
-        add(
-            "--since", type=_moment, metavar="TIME", help="of events from then on: 2026-11-20, or with a time"
-        )
-        add("--until", type=_moment, metavar="TIME", help="of events before then")
-        add("--all", action="store_true", help="all posts: needed where nothing else is chosen")
         parser.add_argument("--yes", action="store_true", help="do not ask, however many they are")
         parser.add_argument(
             "--wait", action="store_true", help="stay, and show the progress until all are sent"
@@ -96,14 +67,14 @@ class Command(OperatorCommand):
         self.asked_at: datetime | None = None
         actions = {"pause": self._pause, "resume": self._resume, "stop": self._stop}
         chosen = [name for name in actions if options[name] is not None]
-        if (chosen or options["list"]) and _is_chosen(options):
-            raise _refused(_("Choose posts to start one, or name one that was started: not both."))
+        if (chosen or options["list"]) and is_chosen(options):
+            raise refused(_("Choose posts to start one, or name one that was started: not both."))
         if options["list"]:
             self._list()
         elif chosen:
             found = BulkReprocess.objects.filter(pk=options[chosen[0]]).first()
             if found is None:
-                raise _refused(_("There is no bulk reprocess %(id)s.") % {"id": options[chosen[0]]})
+                raise refused(_("There is no bulk reprocess %(id)s.") % {"id": options[chosen[0]]})
             actions[chosen[0]](found, options)
         else:
             self._start(options)
@@ -111,11 +82,11 @@ class Command(OperatorCommand):
     # --- start
 
     def _start(self, options: dict[str, Any]) -> None:
-        if not _is_chosen(options) and not options["all"]:
-            raise _refused(
+        if not is_chosen(options) and not options["all"]:
+            raise refused(
                 _("Nothing was chosen. Say which posts, such as --status failed, or --all for all of them.")
             )
-        selected = _selected(options)
+        selected = selection(options)
         self.asked_at = timezone.now()
         facts = selecting.facts_of(selected.of(Delivery.objects.filter(created_at__lte=self.asked_at)))
         for line in bulk_words.lines_of(facts):
@@ -128,17 +99,17 @@ class Command(OperatorCommand):
         else:
             if facts.posts > ASK_ABOVE and not options["yes"]:
                 self._ask(facts.posts)
-            self._queue(selected, _in_words(options))
+            self._queue(selected, in_words(options) or "--all")
             self._finish_start(figures, options)
 
     def _ask(self, posts: int) -> None:
         if self.as_json or not sys.stdin.isatty():
             text = _("These are more than %(most)s posts. Add --yes if they are to be sent.")
-            raise _refused(text % {"most": number(ASK_ABOVE)})
+            raise refused(text % {"most": number(ASK_ABOVE)})
         self.stdout.write(_("Send %(n)s posts? [yes/no] ") % {"n": number(posts)}, ending="")
         self.stdout.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise _refused(_("Nothing was sent."))
+            raise refused(_("Nothing was sent."))
 
     def _queue(self, selected: selecting.Selected, asked_for: str) -> None:
         progress = self.progress(_queued_line)
@@ -171,7 +142,7 @@ class Command(OperatorCommand):
     def _pause(self, found: BulkReprocess, options: dict[str, Any]) -> None:
         bulk.pause(found)
         if found.state == bulk.BulkState.STOPPED:
-            raise _refused(_("Bulk reprocess %(id)s was stopped already.") % {"id": found.pk})
+            raise refused(_("Bulk reprocess %(id)s was stopped already.") % {"id": found.pk})
         self._tell(found, _("Paused: %(progress)s. Go on with manage.py reprocess --resume %(id)s."))
 
     def _stop(self, found: BulkReprocess, options: dict[str, Any]) -> None:
@@ -184,7 +155,7 @@ class Command(OperatorCommand):
         try:
             bulk.go_on(found, on_batch=lambda one: progress.show(one.queued, one.total))
         except BulkReprocess.NotPossible as why:
-            raise _refused(str(why)) from why
+            raise refused(str(why)) from why
         text = _("Bulk reprocess %(id)s goes on.") % {"id": found.pk}
         self._end(text, bulk_words.facts_of(found), options)
 
@@ -255,84 +226,6 @@ class Command(OperatorCommand):
                 "queues the rest, --stop %(id)s takes back what is not sent yet."
             )
         return text % facts, bulk_words.facts_of(found)
-
-
-def _refused(text: str) -> CommandError:
-    return CommandError(text, returncode=REFUSED)
-
-
-# --- Options ------------------------------------------------------------------------------------------------
-
-_CHOICES = ("configuration", "owner", "status", "http_code", "event", "transaction", "since", "until")
-
-
-def _is_chosen(options: dict[str, Any]) -> bool:
-    return any(options[name] for name in _CHOICES)
-
-
-def _selected(options: dict[str, Any]) -> selecting.Selected:
-    """Refuses what is not there: a slip of the pen must not send something else."""
-    configs = set(options["configuration"])
-    known = set(WebhookConfig.objects.filter(pk__in=configs).values_list("pk", flat=True))
-    if unknown := configs - known:
-        raise _refused(_("There is no configuration %(id)s.") % {"id": min(unknown)})
-    codes = {code.upper() for code in options["transaction"]}
-    known = set(Event.objects.filter(transaction_code__in=codes).values_list("transaction_code", flat=True))
-    if unknown := codes - known:
-        raise _refused(_("Nothing was posted for a transaction %(code)s.") % {"code": min(unknown)})
-    since, until = options["since"], options["until"]
-    if since and until and since >= until:
-        raise _refused(_("--since must be before --until."))
-    return selecting.Selected(
-        configurations=tuple(sorted(configs)),
-        owners=tuple(sorted({_owner(text) for text in options["owner"]})),
-        statuses=tuple(options["status"]),
-        codes=tuple(options["http_code"]),
-        events=tuple(options["event"]),
-        transactions=tuple(sorted(codes)),
-        since=since,
-        until=until,
-    )
-
-
-def _owner(text: str) -> int:
-    named = Q(code=text) | Q(email__iexact=text) | Q(user__email__iexact=text)
-    found = list(Seller.objects.filter(named).values_list("pk", flat=True).distinct()[:2])
-    if len(found) != 1:
-        why = _("Several sellers are %(name)s: use a code.") if found else _("There is no seller %(name)s.")
-        raise _refused(why % {"name": text})
-    return found[0]
-
-
-def _code(text: str) -> str:
-    if not history.is_response(text):
-        raise ArgumentTypeError(
-            _("“%(code)s” is none: write 404, 4xx, none, or a problem such as timeout.") % {"code": text}
-        )
-    return text
-
-
-def _moment(text: str) -> datetime:
-    """In the time zone of the settings, where it has none."""
-    at = history.moment(text)
-    if at is None:
-        raise ArgumentTypeError(
-            _("“%(text)s” is no time: write 2026-11-20 or 2026-11-20T15:00.") % {"text": text}
-        )
-    return at
-
-
-def _in_words(options: dict[str, Any]) -> str:
-    """As it was typed."""
-    parts = []
-    for name in _CHOICES:
-        values = options[name] if isinstance(options[name], list) else [options[name]]
-        parts += [f"--{name.replace('_', '-')} {_typed(value)}" for value in values if value]
-    return " ".join(parts) or "--all"
-
-
-def _typed(value: Any) -> str:
-    return value.isoformat(timespec="minutes") if isinstance(value, datetime) else str(value)
 
 
 def _queued_line(done: int, total: int) -> str:

@@ -162,20 +162,16 @@ def stop(bulk: BulkReprocess, seconds: float | None = None) -> bool:
     return bool(moved)
 
 
-def halted() -> list[int]:
-    """The ids of those paused or stopped that have posts which wait nevertheless: not taken back yet, or given
-    back by a worker."""
+def settle(batches: int = 10) -> None:
+    """Take back what waits of those paused or stopped: it was not taken back yet, or a worker gave it back.
+
+    So many batches of each at most, and without a rest: a drain waits for it.
+    """
     # By each of them, not by what waits: that may be very many posts of one that runs.
     waiting = Delivery.objects.filter(bulk=OuterRef("pk"), state=State.WAITING, state_before__gt="")
-    not_running = BulkReprocess.objects.exclude(state=BulkState.RUNNING)
-    return list(not_running.filter(Exists(waiting)).values_list("pk", flat=True))
-
-
-def settle(batches: int = 10) -> None:
-    """Take their posts back, so many batches of each at most and without a rest: a drain waits for it."""
-    for pk in halted():
+    for halted in BulkReprocess.objects.halted().filter(Exists(waiting)):
         for _batch in range(batches):
-            if not _take_back_batch(BulkReprocess(pk=pk)):
+            if not _take_back_batch(halted):
                 break
 
 

@@ -21,7 +21,7 @@ from configurations.models import State as ConfigState
 from . import bulk, disabling, retries
 from .choices import FINISHED, Lane
 from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, State
-from .reprocessing import OUT_OF_BULK, discarded_or_as_before, held_or_as_before
+from .reprocessing import OUT_OF_BULK, BulkReprocess, discarded_or_as_before, held_or_as_before
 from .results import Result
 
 logger = logging.getLogger(__name__)
@@ -104,8 +104,8 @@ def claim(
     due = Delivery.objects.sendable().exclude(config__in=full)
     if only_fresh:
         due = due.filter(lane=Lane.FRESH)
-    elif halted := bulk.halted():
-        due = due.exclude(bulk__in=halted, state_before__gt="")
+    else:
+        due = due.exclude(bulk__in=BulkReprocess.objects.halted().values("pk"), state_before__gt="")
     return _take(due.most_urgent_first()[:limit], claim_id)
 
 

@@ -46,6 +46,10 @@ class BulkReprocessQuerySet(models.QuerySet["BulkReprocess"]):
     def newest_first(self) -> "BulkReprocessQuerySet":
         return self.order_by("-created_at", "-pk")
 
+    def halted(self) -> "BulkReprocessQuerySet":
+        """Paused or stopped: nothing more of them is claimed."""
+        return self.exclude(state=BulkState.RUNNING)
+
     def under_way(self) -> "BulkReprocessQuerySet":
         """Neither stopped nor finished: something is still to send, or to be queued."""
         return self.filter(_under_way())

@@ -10,6 +10,7 @@ from django.core.cache import cache
 from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -243,8 +244,10 @@ def _noted() -> list[Noted]:
 
 
 def _what(entry: LogEntry) -> Words:
-    changed = ", ".join(change.label for change in audit.changes_of(entry))
-    return audit.fact_of(entry) or changed or entry.get_action_display()
+    fact = audit.fact_of(entry)
+    if fact or entry.action != LogEntry.Action.UPDATE:
+        return fact or capfirst(entry.get_action_display())
+    return ", ".join(change.label for change in audit.changes_of(entry)) or _("Changed")
 
 
 def _disabled(now: datetime) -> Any:

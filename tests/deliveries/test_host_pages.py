@@ -275,6 +275,7 @@ def test_a_paused_post_is_not_said_to_go_within_seconds(owner_sees):
     text = owner_sees("/tools/webhook/history/{pk}/")
     assert "Paused by us" in text
     assert "within seconds" not in text
+    assert "Send now" not in text
 
 
 def test_a_paused_configuration_is_not_called_failing(client, producer, config, sell):

@@ -4,17 +4,17 @@ Of what is on its way at that moment, it ends as it began.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext_lazy as _
 
 from configurations.models import WebhookConfig
 from sales import audit
 
 from . import wake
-from .models import Delivery, HeldHost, State
+from .models import Delivery, DeliveryQuerySet, HeldHost, State
 
 BATCH = 1000  # rows made due at once
 
@@ -48,12 +48,18 @@ def release(host: str, note: str = "") -> int:
             raise NotPossible(host)
         audit.note(held, "host_released", note=note)
         held.delete()
-    released = _make_due(Delivery.objects.to_host(host).filter(state=State.WAITING))
+    released = _make_due(waiting_for(host))
     transaction.on_commit(wake.wake)
     return released
 
 
-def _make_due(waiting: Any) -> int:
+def waiting_for(host: str) -> DeliveryQuerySet:
+    """By the index of what waits: by that of the configurations, all that was ever posted there would be read."""
+    there = WebhookConfig.objects.filter(pk=OuterRef("config"), host=host)
+    return Delivery.objects.filter(Exists(there), state=State.WAITING)
+
+
+def _make_due(waiting: DeliveryQuerySet) -> int:
     """A batch in each statement, so that nobody waits long for his turn to write."""
     pks = list(waiting.values_list("pk", flat=True))
     for start in range(0, len(pks), BATCH):

@@ -123,9 +123,6 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Due, its configuration is on and its host open: what a drain would send now."""
         return self.due().filter(config__state=ConfigState.ON).to_open_hosts()
 
-    def to_host(self, host: str) -> "DeliveryQuerySet":
-        return self.filter(config__in=WebhookConfig.objects.filter(host=host).values("pk"))
-
     def to_open_hosts(self) -> "DeliveryQuerySet":
         """Without those to a host that staff hold. Where none is held, which is the rule, nothing is joined."""
         held = HeldHost.names()

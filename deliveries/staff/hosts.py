@@ -12,7 +12,8 @@ from configurations.models import WebhookConfig
 from deliveries import history
 from deliveries.explain import explain
 from deliveries.figures import FAILING
-from deliveries.models import CONFIG_SECRETS, Delivery, EndpointHealth, HeldHost, State
+from deliveries.hosts import waiting_for
+from deliveries.models import CONFIG_SECRETS, Delivery, EndpointHealth, HeldHost
 from deliveries.words import Explanation
 
 from .day import Outcome, Tally
@@ -116,10 +117,10 @@ def answers(tally: Tally) -> list[Answer]:
 
 def waiting(name: str) -> dict[str, tuple[int, bool]]:
     """{state: (how many posts, whether there are more)} of what waits for a host, and of what is held."""
-    posts = Delivery.objects.to_host(name)
+    configs = WebhookConfig.objects.filter(host=name).values("pk")
     return {
-        "waiting": history.count(posts.filter(state=State.WAITING)),
-        "held": history.count(posts.filter(state=State.HELD)),
+        "waiting": history.count(waiting_for(name)),
+        "held": history.count(Delivery.objects.held().filter(config__in=configs)),
     }
 
 

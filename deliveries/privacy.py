@@ -84,10 +84,11 @@ def erased(snapshot: dict[str, Any], buyer: Buyer) -> dict[str, Any]:
 
 def _events_of(buyer: Buyer) -> list[Any]:
     """The keys of those that are not redacted yet. A redacted sale may have later ones: they never named anybody."""
-    sales = Transaction.objects.filter(buyer.owns("buyer_email")).values("pk")
+    sales = Transaction.objects.filter(buyer.owns("buyer_email"))
     carts = AbandonedCart.objects.filter(buyer.owns("buyer_email")).values("pk")
     subscriptions = Subscription.objects.filter(buyer.owns("email")).values("pk")
-    theirs = Q(sale__in=sales) | Q(cart__in=carts) | Q(subscription__in=subscriptions)
+    theirs = Q(sale__in=sales.values("pk")) | Q(cart__in=carts) | Q(subscription__in=subscriptions)
+    theirs |= Q(sale=None, transaction_code__in=sales.values("code"))  # of a post of the former system
     events = Event.objects.filter(redacted_at=None).filter(
         buyer.named("buyer_email") | (theirs & ~Q(buyer_email=buyer.pseudonym))
     )

@@ -2,7 +2,10 @@
 
 import pytest
 
+from deliveries import retention
+from deliveries.models import Delivery
 from legacy_posts.models import LegacyPost
+from legacy_posts.sending import send
 from sales import privacy
 from tests import factories
 
@@ -46,3 +49,30 @@ def test_posts_of_the_buyers_sales_are_found_without_an_email(producer, product)
     privacy.redact(EMAIL, "a test")
     post.refresh_from_db()
     assert post.payload == ""
+
+
+def test_a_post_that_was_sent_from_here_is_erased_with_its_delivery(producer, product):
+    """Also where the former system's post named no e-mail, and is known by the code of the sale alone."""
+    sale = factories.make_sale(product, buyer_email=EMAIL)
+    for facts in ({"buyer_email": EMAIL.lower()}, {"buyer_email": "", "transaction_code": sale.code}):
+        factories.make_legacy_post(producer, kind="pending", payload=f'{{"to": "{EMAIL}"}}', **facts)
+    config = factories.make_config(producer)
+    posts = send(LegacyPost.objects.all(), config.pk)
+    assert len(posts) == 2
+    counts = privacy.redact(EMAIL, "a test")
+    assert (counts["legacy_posts.legacypost"], counts["deliveries.delivery"]) == (2, 2)
+    assert not Delivery.objects.exclude(body="").exists()
+    assert not LegacyPost.objects.exclude(payload="").exists()
+    with pytest.raises(Delivery.NotPossible, match="erased"):
+        Delivery.objects.get(pk=posts[0].pk).reprocess()
+
+
+def test_it_outlives_the_delivery_that_sent_it(producer):
+    pending = factories.make_legacy_post(producer, kind="pending")
+    (post,) = send(LegacyPost.objects.all(), factories.make_config(producer).pk)
+    Delivery.objects.filter(pk=post.pk).update(state="delivered", finished_at=post.created_at)
+    deleted = sum(retention.delete(retention.limit(90)), retention.Deleted())
+    assert deleted == retention.Deleted(posts=1, events=1)
+    pending.refresh_from_db()
+    assert pending.delivery is None
+    assert pending.sent_at

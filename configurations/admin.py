@@ -1,9 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -27,45 +25,14 @@ from sales.adminkit import (
     named_link,
     when,
 )
+from sales.exchange import Exchange
 from sales.templatetags.formats import number
 
-from .events import EventType
-from .forms import ConfigForm, products_for
+from .exchange import ConfigResource
 from .models import SECRETS, State, Token, WebhookConfig
+from .staff_form import StaffConfigForm
 
 _COLOURS = {State.ON: "ok", State.OFF: "off", State.DISABLED: "bad", State.REMOVED: "off"}
-
-
-class StaffConfigForm(forms.ModelForm):
-    """As the sellers' own form asks, for any owner."""
-
-    events = forms.MultipleChoiceField(
-        label=_("Events"), choices=EventType, widget=forms.CheckboxSelectMultiple
-    )
-
-    class Meta:
-        model = WebhookConfig
-        fields = ("owner", "name", "url", "events", "product", "version", "token_in_body")
-
-    clean_url = ConfigForm.clean_url
-
-    def clean_name(self) -> str:
-        return " ".join(self.cleaned_data["name"].split())
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        owner = cleaned.get("owner") or (self.instance.owner if self.instance.pk else None)
-        product = cleaned.get("product")
-        if (
-            owner
-            and product
-            and not products_for(owner, self.initial.get("product")).filter(pk=product.pk).exists()
-        ):
-            self.add_error(
-                "product",
-                ValidationError(_("The owner neither owns this product nor sold it."), code="product"),
-            )
-        return cleaned
 
 
 def _ask_to_enable(configs: QuerySet[WebhookConfig], count: int) -> Question:
@@ -121,10 +88,12 @@ def _named(config: WebhookConfig) -> SafeString:
 
 
 @admin.register(WebhookConfig)
-class WebhookConfigAdmin(WritesOnlyChanges, Audited, BigTable):
+class WebhookConfigAdmin(Exchange, WritesOnlyChanges, Audited, BigTable):
     """The state moves by the actions, and nobody deletes a configuration: its owner removes it, its history stays."""
 
     form = StaffConfigForm
+    resource_classes = (ConfigResource,)
+    import_template_name = "admin/exchange/configurations.html"
     list_display = (
         "name",
         "owner_link",

@@ -257,6 +257,7 @@ class WebhookConfig(models.Model):
     class Meta:
         verbose_name = _("configuration")
         verbose_name_plural = _("configurations")
+        permissions = (("export_webhookconfig", _("Can export configurations")),)
         constraints = (
             models.CheckConstraint(condition=models.Q(state__in=State.values), name="config_state_known"),
         )

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -35,6 +36,7 @@ from .models import AbandonedCart, Product, Seller, Transaction
 from .statuses import SaleStatus
 from .subscription_admin import PlanAdmin, SubscriptionAdmin
 from .templatetags.formats import number
+from .transaction_exchange import TransactionExchange
 from .user_admin import StaffGroupAdmin, StaffUserAdmin
 
 __all__ = (
@@ -262,13 +264,12 @@ _COLOURS = {
 
 
 @admin.register(Transaction)
-class TransactionAdmin(WritesOnlyChanges, BigTable):
+class TransactionAdmin(TransactionExchange, WritesOnlyChanges, BigTable):
     list_display = (
         "code",
         "state",
         "product_link",
-        "buyer_name",
-        "buyer_email",
+        "buyer",
         "amount",
         "payment_type",
         "at",
@@ -301,6 +302,10 @@ class TransactionAdmin(WritesOnlyChanges, BigTable):
         (_("Subscription"), {"fields": (("subscription", "recurrence_number"), "is_anticipation")}),
         (_("Where it came from"), {"classes": ("collapse",), "fields": (("src", "sck", "xcod"), ("utm_source", "utm_medium", "utm_campaign"), ("utm_term", "utm_content"), ("is_order_bump", "parent_code", "is_funnel"), ("tickets", "hotkey"))}),
     )  # fmt: skip
+
+    @admin.display(description=_("buyer"), ordering="buyer_name")
+    def buyer(self, sale: Transaction) -> SafeString:
+        return format_html('{}<div class="quiet">{}</div>', sale.buyer_name, sale.buyer_email)
 
     @admin.display(description=_("ordered"), ordering="ordered_at")
     def at(self, sale: Transaction) -> Any:

@@ -38,7 +38,6 @@ EMPTY = "–"
 FACTS: dict[str, Promise | str] = {
     "password": _("The password was changed."),
     "redacted": _("What was held on the buyer %(buyer)s was erased, in %(rows)s rows."),
-    "exported": _("%(rows)s rows of “%(what)s” were exported as %(format)s."),
 }
 _words: dict[type[models.Model], Mapping[str, Words]] = {}
 _request: ContextVar[HttpRequest | None] = ContextVar("audit_request", default=None)

@@ -213,6 +213,7 @@ class Transaction(BuyerFacts, PaymentFacts, LinkFacts):
     class Meta:
         verbose_name = _("transaction")
         verbose_name_plural = _("transactions")
+        permissions = (("export_transaction", _("Can export transactions")),)
         indexes = (
             models.Index(fields=["-ordered_at", "-id"], name="transaction_newest_first"),  # the admin's list
             models.Index(fields=["affiliate", "product"], name="transaction_sold_by"),  # Product.sold_by

@@ -9,7 +9,7 @@ from django.http import StreamingHttpResponse
 
 # What spreadsheets take for the beginning of a formula; tab and carriage return are skipped before they look.
 # Source: OWASP, CSV Injection.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _NUMBER = set("0123456789.,-")
 
 
@@ -18,7 +18,7 @@ def cell(value: Any) -> str:
     if value is None:
         return ""
     text = value.isoformat() if isinstance(value, datetime) else str(value)
-    if text.startswith(_FORMULA) and not (text[0] == "-" and set(text) <= _NUMBER):
+    if text.startswith(FORMULA) and not (text[0] == "-" and set(text) <= _NUMBER):
         return f"'{text}"
     return text
 

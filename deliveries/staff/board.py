@@ -216,12 +216,12 @@ def _workers(alive: vitals.Cluster) -> Tile:
 
 
 def _slowest(by_host: dict[str, tries.Tally], linked: bool) -> list[HostLine]:
-    rows = sorted(by_host.items(), key=lambda row: (row[1].p95_ms or 0, row[1].mean_ms or 0), reverse=True)
+    rows = sorted(by_host.items(), key=lambda row: (-(row[1].p95_ms or 0), -(row[1].mean_ms or 0), row[0]))
     return _lines([(host, tally, tally.p95_ms or 0) for host, tally in rows[:FEW]], linked)
 
 
 def _failing(by_host: dict[str, tries.Tally], linked: bool) -> list[HostLine]:
-    rows = sorted(by_host.items(), key=lambda row: row[1].failed, reverse=True)
+    rows = sorted(by_host.items(), key=lambda row: (-row[1].failed, row[0]))
     return _lines([(host, tally, tally.failed) for host, tally in rows[:FEW] if tally.failed], linked)
 
 

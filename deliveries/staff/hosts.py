@@ -23,6 +23,7 @@ SHOW = ("all", "failing", "held")
 ORDERS = ("host", "configurations", "sellers", "failing", "disabled")
 WORST_FIRST = ("-failing", "-disabled", "-configurations", "host")
 FEW = 20  # rows shown on a host's page
+MOST_ANSWERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +109,17 @@ class Answer:
 
 def answers(tally: Tally) -> list[Answer]:
     """What came most, in words."""
-    return [
-        Answer(outcome, explain(status, problem, delivered=accepted), tries)
-        for outcome, tries in tally.outcomes.most_common(8)
-        for status, problem, accepted in [outcome]
-    ]
+    found = []
+    for outcome, tries in tally.outcomes.items():
+        status, problem, accepted = outcome
+        found.append(Answer(outcome, explain(status, problem, delivered=accepted), tries))
+    return sorted(found, key=_most_first)[:MOST_ANSWERS]
+
+
+def _most_first(answer: Answer) -> tuple[Any, ...]:
+    """Of as many, what failed stands first."""
+    status, problem, accepted = answer.outcome
+    return -answer.tries, accepted, status or 0, problem
 
 
 def waiting(name: str) -> dict[str, tuple[int, bool]]:

@@ -11,6 +11,7 @@ help:
 	@echo "make fmt     format the code"
 	@echo "make bench   posts per second against a bare requests loop"
 	@echo "make messages  collect the strings for translation, and compile the translations"
+	@echo "make bench-legacy-import   rows per second and memory of import_legacy_posts"
 	@echo "make lock    renew the requirements files from pyproject.toml"
 
 run: .venv/.run-ready
@@ -40,6 +41,9 @@ fmt: .venv/.test-ready
 
 bench: .venv/.test-ready
 	@$(BIN)/python -m benchmarks.throughput
+
+bench-legacy-import: .venv/.test-ready
+	@$(BIN)/python -m benchmarks.legacy_import
 
 # Needs uv (pip install uv). No address of an index ends up in the files.
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
@@ -83,4 +87,4 @@ venv:
 		echo "Python's venv is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 
-.PHONY: help run test lint check fmt bench messages lock debian venv
+.PHONY: help run test lint check fmt bench bench-legacy-import messages lock debian venv

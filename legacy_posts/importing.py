@@ -92,6 +92,11 @@ class _Writer:
         self.importer = importer
         self.run: LegacyImport | None = None
         self.insert, self.columns = _insert_statement()
+        if connection.vendor == "sqlite":
+            # Of this connection alone: by default the indexes of a million rows are read and synced again and again.
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA cache_size = -65536")  # KiB
+                cursor.execute("PRAGMA wal_autocheckpoint = 10000")  # pages of 4 KiB
 
     def batch(self, posts: list[Facts]) -> int:
         """Writes those that are new; how many they are."""

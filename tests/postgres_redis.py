@@ -1,4 +1,4 @@
-"""The delivery tests once more, on PostgreSQL with the Redis broker: `python -m tests.postgres_redis`.
+"""The delivery and legacy posts tests once more, on PostgreSQL with the Redis broker: `python -m tests.postgres_redis`.
 
 Where one of the two is missing it says so and ends well; a fresh machine has neither.
 """
@@ -39,6 +39,7 @@ def main() -> int:
         "-m",
         "pytest",
         "tests/deliveries",
+        "tests/legacy_posts",
         "--numprocesses",
         "2",
         "--dist",

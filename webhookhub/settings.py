@@ -139,7 +139,7 @@ Q_CLUSTER = {
     "bulk": 1,
     "save_limit": -1,  # results are not kept: six times the jobs a second
     "catch_up": False,
-    "label": "Queue",
+    "label": _("Queue"),
 }
 # Seconds without a job beginning, while there is work, after which a cluster is held to be frozen and is
 # restarted. Longer than the longest job: the budget of a drain and the time limit of its last post.

@@ -292,9 +292,8 @@ def _queue_batch(bulk: BulkReprocess, pks: Sequence[int]) -> int:
         if bulk.queued_to is None or bulk.queued_to >= pks[-1]:
             return len(pks)  # somebody else was here
         new = [pk for pk in pks if pk > bulk.queued_to]
-        bulk.queued += reprocessable(Delivery.objects.filter(pk__in=new), bulk.asked_at).update(
-            bulk=bulk, state_before=F("state"), **_QUEUED
-        )
+        rows = reprocessable(Delivery.objects.filter(pk__in=new), bulk.asked_at).still(*CAN_GO)
+        bulk.queued += rows.update(bulk=bulk, state_before=F("state"), **_QUEUED)
         bulk.queued_to = pks[-1]
         bulk.save(update_fields=["queued", "queued_to"])
         transaction.on_commit(wake.wake)
@@ -310,7 +309,7 @@ def _queue_again(bulk: BulkReprocess) -> int:
         pks = list(resting.order_by("pk").values_list("pk", flat=True)[:BATCH])
         if pks:
             rows = resting.filter(pk__in=pks)
-            rows.filter(**_CAN_BE_SENT).update(**_QUEUED)
+            rows.filter(**_CAN_BE_SENT).still(*CAN_GO).update(**_QUEUED)
             rows.update(bulk=None, state_before="")
             transaction.on_commit(wake.wake)
     return len(pks)

@@ -160,7 +160,7 @@ def give_back(claim_id: UUID, deliveries: Iterable[Delivery], *, probes: bool = 
 
 def _discard_redacted(claimed: DeliveryQuerySet) -> None:
     """What was claimed while its buyer's data were erased waits no more."""
-    claimed.filter(event__redacted_at__isnull=False).update(
+    claimed.filter(event__redacted_at__isnull=False).still(State.SENDING).update(
         **discarded_or_as_before(), **OUT_OF_BULK, claim_id=None, lease_until=None, next_try_at=None
     )
 

@@ -158,7 +158,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         yet counts as fresh from now on. Returns how many.
         """
         has_tried = models.When(state=State.WAITING, state_before="", then=F("tries"))
-        moved = self._to_sendable(State.WAITING).update(
+        moved = self._to_sendable(State.WAITING).still(*FINISHED, State.HELD, State.WAITING)
+        moved = moved.update(
             state=State.WAITING,
             tries=models.Case(has_tried, default=0),
             next_try_at=None,
@@ -170,16 +171,25 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def release(self) -> int:
         """held -> waiting, tries counted afresh, where the configuration is on. Returns how many."""
         held = self.held().filter(config__state=ConfigState.ON, event__redacted_at=None)
+        held = held.still(State.HELD)
         return _and_wake(held.update(state=State.WAITING, tries=0, next_try_at=None, **OUT_OF_BULK))
 
     def hold(self) -> int:
         """waiting -> held; what had arrived and only waited in a bulk reprocess, as it was. Returns how many."""
-        return self.filter(state=State.WAITING).update(**held_or_as_before(), **OUT_OF_BULK)
+        return self.still(State.WAITING).update(**held_or_as_before(), **OUT_OF_BULK)
 
     def discard(self) -> int:
         """held | waiting -> discarded; what was finished and only waited in a bulk, as it was. Returns how many."""
-        unsent = self.filter(state__in=(State.HELD, State.WAITING))
+        unsent = self.still(State.HELD, State.WAITING)
         return _and_wake(unsent.update(**discarded_or_as_before(), **OUT_OF_BULK, next_try_at=None))
+
+    def still(self, *states: State) -> "DeliveryQuerySet":
+        """Those in one of `states`, to be updated: by a condition on their own table alone.
+
+        Where the condition joins another, Django's UPDATE names the ids, and PostgreSQL, having waited for another
+        writer, does not look at the state again: it would move what was just claimed.
+        """
+        return self.model.objects.filter(pk__in=self.order_by().values("pk"), state__in=states)
 
     def _to_sendable(self, *also: State) -> "DeliveryQuerySet":
         states = (*FINISHED, State.HELD, *also)

@@ -1,8 +1,11 @@
 """What may become of a delivery, by its named methods: each moves it once, or says why not."""
 
+import threading
+import time
 from datetime import date, timedelta
 
 import pytest
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone, translation
 
@@ -207,6 +210,33 @@ def test_each_wakes_the_worker_after_the_commit(
         assert getattr(Delivery.objects.all(), method)() == 1
         assert not woken
     assert woken
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("method", ["send_again", "release", "discard", "hold"])
+def test_what_is_claimed_at_that_moment_is_not_moved(sell, method):
+    """It waits for the claim to be committed, and then looks at the state again."""
+    state = State.HELD if method == "release" else State.WAITING
+    delivery = moved_to(sell(), state)
+    claimed, moved = threading.Event(), []
+
+    def move():
+        claimed.wait()
+        posts = Delivery.objects.filter(
+            event__type=delivery.event.type
+        )  # a join, as the History's filters have it
+        moved.append(getattr(posts, method)())
+        connection.close()
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    with transaction.atomic():
+        Delivery.objects.filter(pk=delivery.pk).update(state=State.SENDING)
+        claimed.set()
+        time.sleep(0.5)  # by now it waits for this transaction
+    mover.join()
+    delivery.refresh_from_db()
+    assert (moved, delivery.state) == ([0], State.SENDING)
 
 
 # --- what grows stale

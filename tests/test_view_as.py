@@ -206,6 +206,13 @@ def test_the_command_that_is_signed_is_not_shown(looking, post):
     assert history.status_code == 403
 
 
+def test_what_the_former_system_sent_is_listed_and_not_opened(looking, post):
+    for name in ("legacy_posts:sent", "legacy_posts:pending", "legacy_posts:all"):
+        assert looking.get(reverse(name)).status_code == 200
+        assert looking.get(reverse(name), {"post": "1"}).status_code == 403
+    assert looking.get(reverse("legacy_posts:sent_post", args=[1])).status_code == 403
+
+
 def test_a_part_of_a_page_is_refused_with_a_sentence_alone(looking, post):
     answer = looking.post(
         reverse("configurations:check_url"), {"url": "https://x.example"}, headers={"HX-Request": "true"}

@@ -14,7 +14,7 @@ from configurations.events import EventType
 from configurations.models import WebhookConfig
 from sales.models import Product
 
-from . import charts, history, showing
+from . import charts, history, relevance, showing
 from .explain import explain
 from .models import CONFIG_SECRETS, Audience, Delivery, DeliveryAttempt, DeliveryQuerySet, State
 from .words import Explanation, Words
@@ -282,6 +282,11 @@ class Detail:
     @property
     def post(self) -> Delivery:
         return self.row.post
+
+    @property
+    def would_open_again(self) -> bool:
+        """Sent now, it would open an access that was closed since."""
+        return relevance.is_undone(self.post.event.type, self.post.event.sale)
 
     def report(self) -> str:
         return showing.report(self.post, self.attempt, self.words)

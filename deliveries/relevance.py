@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from configurations.events import BY_STATUS, EventType, Priority
+from sales.models import Transaction
 from sales.statuses import SaleStatus
 
 CART_KEEPS = timedelta(hours=24)  # after that, a word about an abandoned cart comes too late
@@ -53,10 +54,17 @@ def stale(now: datetime, of: str = "") -> Q:
     return old_cart | Q(run_out, **{f"{of}type": EventType.BILLET_PRINTED})
 
 
+GRANTING = (EventType.APPROVED, EventType.COMPLETE)
+
+
 def undone(of: str = "") -> Q:
     """Those that grant an access which was closed since: the sale was refunded, charged back or cancelled."""
-    granted = (EventType.APPROVED, EventType.COMPLETE)
-    return Q(**{f"{of}type__in": granted, f"{of}sale__status__in": UNDONE})
+    return Q(**{f"{of}type__in": GRANTING, f"{of}sale__status__in": UNDONE})
+
+
+def is_undone(type_: str, sale: Transaction | None) -> bool:
+    """The same of one event."""
+    return type_ in GRANTING and sale is not None and sale.status in UNDONE
 
 
 def of_events(now: datetime) -> Case:

@@ -87,6 +87,19 @@ def test_the_question_says_what_would_open_an_access_that_was_closed(client, sel
     assert "3 of them arrived already" in page
 
 
+def test_so_does_the_page_of_a_single_post(client, sell):
+    post = sell()
+    engine.drain()
+    warning = "this would open an access that was closed"
+    assert warning not in text(client.get(post.get_absolute_url()))
+    sale = post.event.sale
+    sale.status = SaleStatus.REFUNDED
+    sale.save()
+    assert warning in text(client.get(post.get_absolute_url()))
+    refund = sale.events.get(type="PURCHASE_REFUNDED").deliveries.get()
+    assert warning not in text(client.get(refund.get_absolute_url()))
+
+
 def test_of_many_those_that_wait_are_told_of_and_left_alone(client, failed, sell, few):
     failed(4)
     sell()

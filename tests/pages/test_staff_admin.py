@@ -1,118 +1,130 @@
-"""The staff admin in a browser: filters from a search, questions before actions, files, viewing as a seller."""
+"""The staff admin in a browser: the first page with its charts, the search, and a host that is held and released."""
 
 import re
+from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from configurations.models import WebhookConfig
+from configurations.models import Reason
+from deliveries import engine, hosts
+from deliveries.models import Delivery, State
 from tests import factories
+from tests.deliveries.staff import make_tries
+from tests.receiver import Receiver
 
 from .test_main_job import log_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def _fresh_counts():
+    cache.clear()
+
+
 @pytest.fixture
-def ana():
-    seller = factories.make_seller(name="Ana Souza")
-    config = factories.make_config(seller, name="Members")
-    factories.make_sale(factories.make_product(seller))
-    config.switch_off()
-    config.enable()
-    return seller
-
-
-def test_a_list_is_filtered_by_an_owner_found_as_one_types(page: Page, ana):
-    other = factories.make_config(name="Somebody else's")
-    log_in(page, factories.make_staff("support").email)
-    page.goto("/admin/configurations/webhookconfig/")
-    expect(page.get_by_text(other.name)).to_be_visible()
-    page.locator(".pick .select2-selection").first.click()
-    page.locator(".select2-search__field").fill("ana")
-    page.get_by_role("option", name="Ana Souza").click()
-    page.wait_for_url(re.compile("owner__id__exact"))
-    expect(page.get_by_role("link", name="Members")).to_be_visible()
-    expect(page.get_by_text(other.name)).to_have_count(0)
-    page.get_by_role("link", name="Clear", exact=True).click()
-    expect(page.get_by_text(other.name)).to_be_visible()
-
-
-def test_an_action_asks_and_enter_takes_one_back(page: Page, ana):
-    log_in(page, factories.make_staff("operations").email)
-    page.goto("/admin/configurations/webhookconfig/?state=on")
-    for confirm in (False, True):
-        page.locator("#action-toggle").check()
-        page.locator("select[name=action]").select_option("disable")
-        page.get_by_role("button", name="Go").click()
-        expect(page.get_by_role("heading", name="Switch off 1 configuration?")).to_be_visible()
-        expect(page.get_by_role("link", name="Cancel")).to_be_focused()
-        if confirm:
-            page.get_by_role("button", name="Switch off").click()
-            expect(page.get_by_text("1 configuration was switched off.")).to_be_visible()
-        else:
-            page.keyboard.press("Enter")
-            page.wait_for_url(re.compile(r"\?state=on"))
-            assert WebhookConfig.objects.get().state == "on"
-    assert WebhookConfig.objects.get().state == "off"
-
-
-def test_a_file_is_previewed_and_imported(page: Page, ana, tmp_path):
-    file = tmp_path / "some.csv"
-    file.write_text(
-        f"owner,name,url,events\n{ana.code},Members,https://new.example.com/in,PURCHASE_APPROVED\n"
-    )
-    log_in(page, factories.make_staff("operations").email)
-    page.goto("/admin/configurations/webhookconfig/")
-    page.get_by_role("link", name="Import", exact=True).click()
-    page.locator("input[type=file]").set_input_files(file)
-    page.locator("select[name=format]").select_option(label="csv")
-    page.get_by_role("button", name="See what would change").click()
-    expect(page.locator("ins", has_text="new.example.com")).to_be_visible()
-    page.get_by_role("button", name="Import").click()
-    expect(page.get_by_text("Import finished")).to_be_visible()
-    page.goto("/admin/auditlog/logentry/")
-    expect(page.get_by_text("A file was imported: 0 new, 1 changed")).to_be_visible()
-
-
-def test_staff_look_at_a_sellers_pages_and_leave(page: Page, ana):
-    log_in(page, factories.make_staff("support").email)
-    page.set_viewport_size({"width": 390, "height": 800})
-    page.goto(f"/admin/sales/seller/{ana.pk}/change/")
-    page.get_by_role("button", name="View as this seller").click()
-    bar = page.get_by_text("You see what Ana Souza sees.")
-    for path in ("configurations/", "history/", "documentation/", "tests/"):
-        page.goto(f"/tools/webhook/{path}")
-        expect(bar).to_be_in_viewport()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.goto(f"/tools/webhook/configurations/{ana.configurations.get().pk}/changes/")
-    expect(page.get_by_text("webhookhub").first).to_be_attached()
-    expect(bar).to_be_in_viewport()
-    page.get_by_role("button", name="Leave").click()
-    page.wait_for_url(re.compile(f"/admin/sales/seller/{ana.pk}/change/"))
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_the_pages_of_staff_complain_of_nothing_and_do_not_scroll_sideways(page: Page, ana, width, scheme):
-    """The console is watched by the page itself."""
-    config = ana.configurations.get()
+def staff(page: Page) -> Page:
+    """Logged in as a member of staff."""
     log_in(page, factories.make_staff().email)
-    page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme=scheme)
+    return page
+
+
+def make_a_day() -> None:
+    config = factories.make_config(name="Members", url="https://hooks.example.com/a")
+    now = timezone.now()
+    make_tries(config, 200, 200, 200, 503, "timeout", at=now)
+    make_tries(config, 200, at=now - timedelta(hours=3))
+    factories.make_config(url="https://gone.example.com/a").disable(Reason.GONE)
+
+
+def heights(page: Page, bars: str) -> list[float]:
+    return [box["height"] for bar in page.locator(bars).all() if (box := bar.bounding_box())]
+
+
+def test_the_first_page_shows_the_day_in_charts_and_each_bar_leads_to_its_tries(staff: Page):
+    make_a_day()
+    staff.goto("/admin/")
+    accepted = heights(staff, ".broad .bars rect.ok")
+    assert len(accepted) == 2
+    assert max(accepted) > 20
+    assert accepted[1] > 2 * accepted[0]  # three times as many
+    for kind in ("wait", "bad"):
+        [height] = heights(staff, f".broad .bars rect.{kind}")
+        assert height > 5
+    assert min(heights(staff, ".broad .bars rect.share")) > 20
+    expect(staff.locator(".tile", has_text="Tries accepted")).to_contain_text("66.6")
+    staff.get_by_text("The numbers as a table").click()
+    expect(staff.locator("details tbody tr").first).to_contain_text("60")
+    staff.locator(".broad a[aria-label$='3 accepted, 1 refused, 1 without an answer']").click()
+    expect(staff.locator("#result_list tbody tr")).to_have_count(5)
+
+
+def test_a_code_in_the_search_leads_to_the_sales_timeline(staff: Page):
+    producer = factories.make_seller()
+    factories.make_config(producer, name="Members area")
+    sale = factories.make_sale(factories.make_product(producer))
+    staff.goto("/admin/sales/product/")  # from any page
+    staff.get_by_label("Search everything").fill(sale.code)
+    staff.keyboard.press("Enter")
+    expect(staff).to_have_url(f"/admin/timeline/{sale.code}/")
+    expect(staff.locator(".event .lines > li")).to_contain_text("Members area")
+    expect(staff.locator(".event .lines > li")).to_contain_text("It matched")
+    staff.get_by_role("link", name="See the post").click()
+    expect(staff).to_have_url(re.compile("/admin/deliveries/delivery/"))
+    staff.get_by_label("Search everything").fill("HP99")
+    staff.get_by_role("button", name="Search").first.click()
+    expect(staff.get_by_text("Nothing was found for “HP99”")).to_be_visible()
+    expect(staff.get_by_label("Search everything")).to_have_value("HP99")
+
+
+def test_a_host_is_held_and_released(staff: Page, receiver: Receiver):
+    producer = factories.make_seller()
+    factories.make_config(producer, url=receiver.url)
+    staff.goto("/admin/hosts/")
+    staff.get_by_role("link", name="127.0.0.1").click()
+    staff.get_by_role("link", name="Hold…").click()
+    staff.get_by_label("Reason").fill("Its hosting moves tonight.")
+    staff.get_by_role("button", name="Hold it").click()
+    expect(staff.locator(".held-box")).to_contain_text("Its hosting moves tonight.")
+    factories.make_sale(factories.make_product(producer))
+    assert engine.drain() == 0
+    staff.goto("/admin/")
+    expect(staff.locator(".held-box")).to_contain_text("127.0.0.1")
+    staff.locator(".held-box").get_by_role("link", name="127.0.0.1").click()
+    staff.get_by_role("link", name="Release…").click()
+    staff.get_by_role("button", name="Release it").click()
+    expect(staff.get_by_text("127.0.0.1 is released: 1 post that waited is sent now.")).to_be_visible()
+    assert engine.drain() == 1
+    receiver.wait_for(1)
+    assert Delivery.objects.get().state == State.DELIVERED
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_fit_the_screen(staff: Page, width, scheme):
+    make_a_day()
+    long = "a-very-long-name-of-a-host-that-somebody-thought-of.customers.platform.example"
+    config = factories.make_config(name="N" * 100, url=f"https://{long}/a")
+    make_tries(config, 404, 404)
+    hosts.hold(long, "W" * 300, factories.make_staff())
+    sale = factories.make_sale(
+        factories.make_product(config.owner, name="Curso " + "muito " * 20),
+        buyer_email="x" * 50 + "@example.com",
+    )
+    staff.set_viewport_size({"width": width, "height": 900})
+    staff.emulate_media(color_scheme=scheme)
     for path in (
-        "auditlog/logentry/",
-        "auditlog/logentry/?q=Ana",
-        f"configurations/webhookconfig/{config.pk}/history/",
-        f"configurations/webhookconfig/{config.pk}/change/",
-        "configurations/webhookconfig/import/",
-        "configurations/webhookconfig/export/",
-        "sales/transaction/",
-        "sales/transaction/import/",
-        "sales/transaction/export/",
-        "deliveries/delivery/",
-        f"sales/seller/{ana.pk}/change/",
-        "auth/user/",
-        "auth/group/",
+        "/admin/",
+        "/admin/hosts/",
+        f"/admin/hosts/{long}/",
+        f"/admin/hosts/{long}/release/",
+        "/admin/hosts/hooks.example.com/hold/",
+        f"/admin/timeline/{sale.code}/",
+        "/admin/search/?q=" + "9" * 60,
     ):
-        assert page.goto(f"/admin/{path}").status == 200, path
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert staff.goto(path).status == 200
+        wide = staff.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{path} is {wide} px wide"

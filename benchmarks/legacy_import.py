@@ -1,12 +1,12 @@
 """Rows per second and memory of `import_legacy_posts`, against csv and sqlite3 alone with the same rows.
 
-    python -m benchmarks.legacy_import [--rows 1000000] [--file old.csv]
+    python -m benchmarks.legacy_import [--rows 1000000] [--postgres postgres://postgres@127.0.0.1:5432/postgres]
 
-It writes a CSV file with payloads of 1.5 KB, imports it in a process of its own into a fresh SQLite database, and once
-more, when every row is there already. The baseline reads the same file with csv.reader and writes its cells with
-executemany into a table that has a primary key and nothing else, in the same minute on the same disk: what no import
-can be faster than. Then it asks for page 1 and page 1,000 of what was imported. Prints a table and a line of JSON for
-each measurement. Everything it makes is gone afterwards.
+It writes a CSV file with payloads of 1.5 KB, imports it in a process of its own into a fresh database, and once more,
+when every row is there already. The baseline reads the same file with csv.reader and writes its cells with executemany
+into an SQLite table that has a primary key and nothing else, in the same minute on the same disk: what no import can be
+faster than. Then it asks for page 1 and page 1,000 of the lists of a seller who has half of the posts, whole pages as a
+browser gets them. Prints a table and a line of JSON for each measurement. Everything it makes is gone afterwards.
 """
 
 import argparse
@@ -21,9 +21,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 SELLERS = 20
 BATCH = 2000
@@ -32,6 +36,7 @@ NAMES = (
     "id", "owner", "kind", "occurred_at", "event", "transaction", "product_code", "product_name", "url", "status",
     "payload", "response", "tries",
 )  # fmt: skip
+BASELINE = "csv + sqlite3 alone"
 MACHINE = f"{os.cpu_count()} cores, {platform.machine()}"
 
 
@@ -59,7 +64,7 @@ def write_file(path: Path, rows: int) -> None:
             status, answer = answers[n % 10 == 0]
             writer.writerow(
                 (
-                    n, f"seller{n % SELLERS}@example.com", "sent", at.isoformat(), events[n % 3], code, 4100001,
+                    n, f"seller{n % SELLERS if n % 2 else 0}@example.com", "sent", at.isoformat(), events[n % 3], code, 4100001,
                     "Curso de Retrato Avançado", f"https://hooks{n % 7}.example.com/in", status,
                     json.dumps(payload, ensure_ascii=False), answer, 1,
                 )
@@ -67,7 +72,7 @@ def write_file(path: Path, rows: int) -> None:
 
 
 def baseline(source: Path, target: Path) -> int:
-    """The seconds' worth of reading and writing that cannot be saved; the number of rows."""
+    """The reading and writing that cannot be saved; the number of rows."""
     connection = sqlite3.connect(target)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
@@ -86,8 +91,8 @@ def baseline(source: Path, target: Path) -> int:
     return count
 
 
-def measured(source: Path, folder: Path) -> tuple[float, float, dict[str, object]]:
-    """Seconds, peak memory in MB and what the command said, of one import in a process of its own."""
+def measured(source: Path) -> tuple[float, float, float, dict[str, Any]]:
+    """Seconds, those of a processor, peak memory in MB and what the command said, of an import in its own process."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "manage.py", "import_legacy_posts", str(source), "--json", "--verbosity", "0"],
@@ -100,7 +105,7 @@ def measured(source: Path, folder: Path) -> tuple[float, float, dict[str, object
     took = time.perf_counter() - began
     if status:
         raise SystemExit(f"The import ended with {os.waitstatus_to_exitcode(status)}.")
-    return took, used.ru_maxrss / 1024, said
+    return took, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, said
 
 
 def prepare() -> None:
@@ -120,45 +125,108 @@ def prepare() -> None:
         Seller.objects.create(code=f"S{n}", name=f"Seller {n}", email=email, user=user)
 
 
-def pages() -> dict[int, float]:
-    """{page: milliseconds of its rows}, of the seller with a twentieth of the posts; the median of 5."""
-    from deliveries import keyset
-    from legacy_posts.models import TIME, LegacyPost
-    from legacy_posts.pages import for_list
+def pages() -> dict[tuple[str, int], float]:
+    """{(list, page): milliseconds}, of the seller who has half of the posts; the median of 5."""
+    from django.test import Client
+    from django.urls import reverse
+
+    from legacy_posts import merged
+    from legacy_posts.models import LegacyPost
     from sales.models import Seller
 
     user = Seller.objects.get(code="S0").user
-    posts = LegacyPost.objects.visible_to(user).of_kind("sent")
+    client = Client(headers={"host": "localhost"})
+    client.force_login(user)
+    posts = LegacyPost.objects.visible_to(user).newest_first()
     took = {}
-    for number in PAGES:
-        rows = (
-            posts.newest_first().values_list(TIME, "pk")[(number - 1) * keyset.PAGE - 1 :][:1]
-            if number > 1
-            else ()
-        )
-        key = {}
-        for at, pk in rows:
-            key = {"older": keyset.key_of(LegacyPost(pk=pk, occurred_at=at), TIME)}
-        times = []
-        for _ in range(5):
-            began = time.perf_counter()
-            keyset.page(for_list(posts), column=TIME, **key)
-            times.append(1000 * (time.perf_counter() - began))
-        took[number] = statistics.median(times)
+    for name in ("sent", "all"):
+        for number in PAGES:
+            query = {}
+            if number > 1:
+                before = posts[(number - 1) * keyset().PAGE - 1 :][:1].get()
+                key = merged.key_of(before) if name == "all" else keyset().key_of(before, "occurred_at")
+                query = {"older": key}
+            times = []
+            for _ in range(6):
+                began = time.perf_counter()
+                answer = client.get(reverse(f"legacy_posts:{name}"), query)
+                times.append(1000 * (time.perf_counter() - began))
+                rows = answer.content.count(b'class="post')
+                if rows != keyset().PAGE:
+                    raise SystemExit(f"Page {number} of {name} ({answer.status_code}) has {rows} rows.")
+            took[name, number] = statistics.median(times[1:])  # the first one loads the templates
     return took
+
+
+def keyset() -> Any:
+    from deliveries import keyset
+
+    return keyset
+
+
+@contextmanager
+def database(postgres: str, folder: Path) -> Iterator[str]:
+    """The URL of a fresh one: in the folder, or beside the one that `postgres` names."""
+    if not postgres:
+        yield f"sqlite:///{folder / 'bench.sqlite3'}"
+        return
+    import psycopg
+
+    name = f"bench_legacy_{os.getpid()}"
+    with psycopg.connect(postgres, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        try:
+            yield postgres.rpartition("/")[0] + f"/{name}"
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@dataclass(frozen=True)
+class Result:
+    what: str
+    rows: int
+    took: float  # seconds
+    busy: float  # seconds of this machine's processors, without the database server's: what others do not lengthen
+    megabytes: float  # at the peak
+
+    @property
+    def speed(self) -> float:
+        return self.rows / self.took
+
+
+def imported(source: Path, rows: int) -> Iterator[Result]:
+    for what, key in (("import", "added"), ("the same file again", "known")):
+        took, busy, memory, said = measured(source)
+        if said[key] != rows:
+            raise SystemExit(f"Of {rows} rows {said[key]} were {key}: {said}")
+        yield Result(what, rows, took, busy, memory)
+
+
+def compared(source: Path, target: Path, rows: int) -> Result:
+    began, busy = time.perf_counter(), time.process_time()
+    baseline(source, target)
+    took, busy = time.perf_counter() - began, time.process_time() - busy
+    target.unlink()
+    return Result(BASELINE, rows, took, busy, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    rows = parser.parse_args().rows
-    with tempfile.TemporaryDirectory(prefix="webhookhub-bench-") as name:
+    parser.add_argument(
+        "--rows", type=int, default=1_000_000, help="at least 100000, for there to be a page 1,000"
+    )
+    parser.add_argument(
+        "--postgres", default="", metavar="URL", help="of a database whose user may create others"
+    )
+    options = parser.parse_args()
+    rows = max(100_000, options.rows)
+    with tempfile.TemporaryDirectory(prefix="webhookhub-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         os.environ |= {
             "DJANGO_SETTINGS_MODULE": "webhookhub.settings",
-            "DATABASE_URL": f"sqlite:///{folder / 'bench.sqlite3'}",
+            "DATABASE_URL": stack.enter_context(database(options.postgres, folder)),
             "BROKER_URL": "orm",
             "CACHE_DIR": str(folder / "cache"),
             "DEBUG": "True",
@@ -166,46 +234,38 @@ def main() -> None:
         source = folder / "old.csv"
         write_file(source, rows)
         prepare()
-        megabytes = source.stat().st_size / 1024**2
-        print(f"{rows:,} rows, {megabytes:,.0f} MB of CSV, SQLite, {MACHINE}")
-        began = time.perf_counter()
-        baseline(source, folder / "baseline.sqlite3")
-        bare = time.perf_counter() - began
-        (folder / "baseline.sqlite3").unlink()
-        results = [
-            ("csv + sqlite3 alone", rows / bare, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-        ]
-        for what, key in (("import", "added"), ("the same file again", "known")):
-            took, memory, said = measured(source, folder)
-            if said[key] != rows:
-                raise SystemExit(f"Of {rows} rows {said[key]} were {key}: {said}")
-            results.append((what, rows / took, memory))
+        print(f"{rows:,} rows, {source.stat().st_size / 1024**2:,.0f} MB of CSV, {MACHINE}")
+        results = [compared(source, folder / "baseline.sqlite3", rows), *imported(source, rows)]
         found = pages()
-    for what, speed, memory in results:
+        from django.db import connection
+
+        kind = connection.vendor
+        connection.close()
+    report(kind, results, found)
+
+
+def report(kind: str, results: list[Result], found: dict[tuple[str, int], float]) -> None:
+    bare = results[0].took
+    print(f"  {kind:22}{'rows/s':>10}{'/processor s':>14}{'MB':>8}{'of the baseline':>18}")
+    for one in results:
         print(
-            f"  {what:22}{speed:10,.0f} rows/s {memory:8,.0f} MB   {speed * bare / rows:5.2f} of the baseline"
+            f"  {one.what:22}{one.speed:10,.0f}{one.rows / one.busy:14,.0f}{one.megabytes:8,.0f}"
+            f"{bare / one.took:18.2f}"
         )
-    for number, took in found.items():
-        print(f"  page {number:<17,}{took:10.1f} ms")
-    for what, speed, memory in results:
-        facts = {
-            "rows_per_second": round(speed),
-            "peak_megabytes": round(memory),
-            "ratio": speed * bare / rows,
+    for (name, number), took in found.items():
+        print(f"  {name + ' posts, page ' + format(number, ','):22}{took:10.1f} ms")
+    facts = {"benchmark": "legacy_import", "database": kind, "rows": results[0].rows, "machine": MACHINE}
+    for one in results:
+        figures = {
+            "what": one.what,
+            "rows_per_second": round(one.speed),
+            "rows_per_processor_second": round(one.rows / one.busy),
+            "peak_megabytes": round(one.megabytes),
+            "ratio": round(bare / one.took, 3),
         }
-        print(json.dumps(_line(what, rows) | facts))
-    for number, took in found.items():
-        print(json.dumps(_line(f"page {number}", rows) | {"milliseconds": round(took, 1)}))
-
-
-def _line(what: str, rows: int) -> dict[str, object]:
-    return {
-        "benchmark": "legacy_import",
-        "what": what,
-        "database": "sqlite",
-        "rows": rows,
-        "machine": MACHINE,
-    }
+        print(json.dumps(facts | figures))
+    for (name, number), took in found.items():
+        print(json.dumps(facts | {"what": f"{name} posts, page {number}", "milliseconds": round(took, 1)}))
 
 
 if __name__ == "__main__":

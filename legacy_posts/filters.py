@@ -87,12 +87,13 @@ def hosts_of(seller: Seller, kind: str) -> list[str]:
     """
     table = connection.ops.quote_name(LegacyPost._meta.db_table)
     # ruff: noqa: S608  the only thing put into it is the table's own name
+    # No MIN(): where PostgreSQL has no statistics yet it would read them all for that.
+    of_seller = f"SELECT host FROM {table} WHERE owner_id = %s AND kind = %s AND host >"
     leap = f"""
         WITH RECURSIVE leap(host) AS (
-            SELECT (SELECT MIN(host) FROM {table} WHERE owner_id = %s AND kind = %s AND host > '')
+            SELECT ({of_seller} '' ORDER BY host LIMIT 1)
             UNION ALL
-            SELECT (SELECT MIN(host) FROM {table} WHERE owner_id = %s AND kind = %s AND host > leap.host)
-            FROM leap WHERE leap.host IS NOT NULL
+            SELECT ({of_seller} leap.host ORDER BY host LIMIT 1) FROM leap WHERE leap.host IS NOT NULL
         )
         SELECT host FROM leap WHERE host IS NOT NULL LIMIT %s
     """

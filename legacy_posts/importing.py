@@ -73,6 +73,7 @@ class Importer:
             self._write.note(self.result)
             yield self.result
         self._write.note(self.result, finished=True)
+        self._write.finish()
 
     def _cleaned(self, record: Record) -> Facts | None:
         try:
@@ -121,6 +122,12 @@ class _Writer:
         run.rows, run.added, run.known, run.bad = result.rows, result.added, result.known, result.bad
         run.save()
 
+    def finish(self) -> None:
+        """PostgreSQL hears at once of what is new: until then it would read a seller's posts from end to end."""
+        if self.run is not None and connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(f"ANALYZE {connection.ops.quote_name(LegacyPost._meta.db_table)}")
+
 
 def _insert_statement() -> tuple[str, list[str]]:
     """With its columns. bulk_create() takes longer to write its SQL than all else of a row takes.
@@ -158,3 +165,6 @@ class _Trial:
 
     def note(self, result: Result, *, finished: bool = False) -> None:
         """There is no row to note it in."""
+
+    def finish(self) -> None:
+        """Nor is there anything new."""

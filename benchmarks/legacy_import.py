@@ -1,6 +1,6 @@
 """Rows per second and memory of `import_legacy_posts`, against csv and sqlite3 alone with the same rows.
 
-    python -m benchmarks.legacy_import [--rows 1000000] [--postgres postgres://postgres@127.0.0.1:5432/postgres]
+    python -m benchmarks.legacy_import [--rows 1000000] [--database sqlite]
 
 It writes a CSV file with payloads of 1.5 KB, imports it in a process of its own into a fresh database, and once more,
 when every row is there already. The baseline reads the same file with csv.reader and writes its cells with executemany
@@ -22,12 +22,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from .databases import own_database
 
 SELLERS = 20
 BATCH = 2000
@@ -164,23 +165,6 @@ def keyset() -> Any:
     return keyset
 
 
-@contextmanager
-def database(postgres: str, folder: Path) -> Iterator[str]:
-    """The URL of a fresh one: in the folder, or beside the one that `postgres` names."""
-    if not postgres:
-        yield f"sqlite:///{folder / 'bench.sqlite3'}"
-        return
-    import psycopg
-
-    name = f"bench_legacy_{os.getpid()}"
-    with psycopg.connect(postgres, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-        try:
-            yield postgres.rpartition("/")[0] + f"/{name}"
-        finally:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @dataclass(frozen=True)
 class Result:
     what: str
@@ -217,16 +201,17 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=int, default=1_000_000, help="at least 100000, for there to be a page 1,000"
     )
-    parser.add_argument(
-        "--postgres", default="", metavar="URL", help="of a database whose user may create others"
-    )
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     options = parser.parse_args()
     rows = max(100_000, options.rows)
-    with tempfile.TemporaryDirectory(prefix="webhookhub-bench-") as name, ExitStack() as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="webhookhub-bench-") as name,
+        own_database(options.database, name) as url,
+    ):
         folder = Path(name)
         os.environ |= {
             "DJANGO_SETTINGS_MODULE": "webhookhub.settings",
-            "DATABASE_URL": stack.enter_context(database(options.postgres, folder)),
+            "DATABASE_URL": url,
             "BROKER_URL": "orm",
             "CACHE_DIR": str(folder / "cache"),
             "DEBUG": "True",
@@ -239,9 +224,8 @@ def main() -> None:
         found = pages()
         from django.db import connection
 
-        kind = connection.vendor
         connection.close()
-    report(kind, results, found)
+    report(options.database, results, found)
 
 
 def report(kind: str, results: list[Result], found: dict[tuple[str, int], float]) -> None:

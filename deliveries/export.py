@@ -79,7 +79,7 @@ COLUMNS = (
     Column("currency", _("Currency"), lambda p: p.event.currency),
     Column("configuration", _("Configuration"), lambda p: p.config.name),
     Column("host", _("Host"), _host),
-    Column("copy", _("Copy"), lambda p: p.audience, lambda p: Audience(p.audience).label),
+    Column("copy", _("Whose copy"), lambda p: p.audience, lambda p: Audience(p.audience).label),
     Column("version", _("Version"), lambda p: p.version),
     Column("http_status", _("Response"), lambda p: p.last_status),
     Column("problem", _("Problem"), lambda p: p.last_problem, lambda p: p.get_last_problem_display()),

@@ -42,7 +42,8 @@ class Event(models.Model):
     Written for every change, even when no configuration matches.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)  # the `id` of the 2.0.0 posts
+    # The `id` of the 2.0.0 posts.
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid.uuid4, editable=False)
     type = models.CharField(_("event"), max_length=40, choices=EventType)
     occurred_at = models.DateTimeField(_("occurred"))
     # contract.snapshot's to_json(); empty of a post of the former system, whose deliveries have their body as it was.
@@ -225,7 +226,9 @@ class Delivery(models.Model):
     class NotPossible(Exception):
         """The row has moved on, its configuration is not on, or its buyer was erased. `str()` of it says which."""
 
-    webhook_id = models.CharField(max_length=40, unique=True, editable=False)  # the same over all tries
+    webhook_id = models.CharField(
+        _("webhook-id"), max_length=40, unique=True, editable=False
+    )  # over all tries
     event = models.ForeignKey(Event, models.PROTECT, related_name="deliveries", verbose_name=_("event"))
     config = models.ForeignKey(
         WebhookConfig, models.PROTECT, related_name="deliveries", verbose_name=_("configuration")
@@ -438,7 +441,8 @@ class WakeFlag(models.Model):
     swept_at = models.DateTimeField(null=True)
 
     class Meta:
-        verbose_name = "wake flag"
+        verbose_name = _("wake flag")
+        verbose_name_plural = _("wake flags")
 
     def __str__(self) -> str:
         return str(self.asked_at)

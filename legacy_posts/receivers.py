@@ -5,7 +5,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 from django.dispatch import receiver
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from sales.models import Transaction
 from sales.privacy import BATCH, Buyer, Held, batches
@@ -25,7 +25,12 @@ def tell_of_buyer(buyer: Buyer, **_kwargs: Any) -> list[Held]:
     posts = _of(buyer)
     pending = posts.to_send().exclude(format=Format.OTHER).count()
     note = (
-        _("%(n)d of these posts are pending and could not be sent any more.") % {"n": pending}
+        ngettext(
+            "%(n)d of these posts is pending and could not be sent any more.",
+            "%(n)d of these posts are pending and could not be sent any more.",
+            pending,
+        )
+        % {"n": pending}
         if pending
         else ""
     )

@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 from typing import Any, TextIO
 
+from django.utils.translation import gettext as _
+
 from .columns import IGNORED
-from .reading import CSV, Record, Source
+from .reading import CSV, Record, Source, Unusable
 
 
 class Rejects:
@@ -48,7 +50,13 @@ class Rejects:
     def _open(self, path: Path) -> TextIO:
         source = self.source
         self._own = [n for n, name in enumerate(source.header) if name in IGNORED]
-        self._file = open(path, "x", encoding=self._encoding, errors=source.encoding.errors, newline="")  # noqa: SIM115
+        try:
+            self._file = open(path, "x", encoding=self._encoding, errors=source.encoding.errors, newline="")  # noqa: SIM115
+        except OSError as error:
+            raise Unusable(
+                _("The bad rows cannot be written to %(path)s (%(error)s): name another file with --rejects.")
+                % {"path": path, "error": error.strerror}
+            ) from error
         if source.format == CSV:
             self._writer = csv.writer(self._file, delimiter=source.delimiter)
             self._writer.writerow([*IGNORED, *self._others(source.header)])

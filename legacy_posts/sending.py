@@ -129,7 +129,11 @@ def send(posts: LegacyPostQuerySet, config: int, priority: Priority | None = Non
         products = _products(to.owner_id, {post.product_code for post in rows})
         deliveries = [_delivery(post, to, products.get(post.product_code)) for post in rows]
         for post, delivery in zip(rows, deliveries, strict=True):
-            if priority is not None:
+            if priority is None:
+                delivery.next_try_at = (
+                    Now()
+                )  # due since now, and not since the time of its event: nothing is late
+            else:
                 delivery.priority = priority
             post.delivery, post.sent_at = delivery, Now()
         Event.objects.bulk_create([delivery.event for delivery in deliveries])

@@ -111,6 +111,21 @@ def test_a_second_run_does_not_write_over_rejects_that_are_being_mended(run, rej
     assert rejects.with_name("old.rejects-2.csv").exists()
 
 
+def test_rejects_that_cannot_be_written_are_said_with_what_to_do(run, tmp_path):
+    done = run(csv_of([row(1, owner="x")]), "--rejects", tmp_path / "no such folder" / "bad.csv")
+    assert done.code == 2
+    assert "bad.csv (No such file or directory): name another file with --rejects." in done.err
+
+
+def test_rejects_are_not_written_over_a_file_that_is_there(run, tmp_path):
+    (tmp_path / "bad.csv").write_text("mine")
+    done = run(csv_of([row(1, owner="x")]), "--rejects", tmp_path / "bad.csv")
+    assert done.code == 2
+    assert "There is a file" in done.err
+    assert (tmp_path / "bad.csv").read_text() == "mine"
+    assert not LegacyPost.objects.exists()
+
+
 def test_rejects_of_json_lines_can_be_read_again(run, tmp_path):
     done = run(jsonl_of([row(1, tries="many")]) + "{broken\n", name="old.jsonl")
     assert done.code == 1

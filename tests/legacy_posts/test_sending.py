@@ -1,16 +1,18 @@
 """A pending post of the former system goes out through the present engine, once and as it was."""
 
 import threading
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from django.db import connection
 from django.urls import reverse
+from django.utils import timezone
 
 from configurations.events import Priority
 from configurations.models import State as ConfigState
 from configurations.models import Token
-from deliveries import backfill, engine
+from deliveries import backfill, engine, vitals
 from deliveries.contract import signing
 from deliveries.models import Delivery, Event, State
 from legacy_posts import sending
@@ -220,6 +222,15 @@ def test_the_worker_is_woken_once_after_the_commit(config, pending, django_captu
     assert len(callbacks) == 1
 
 
+def test_an_old_post_that_is_sent_is_not_taken_for_a_late_one(producer, config, pending):
+    posts = pending(3)
+    sending.send(LegacyPost.objects.filter(pk=posts[0].pk), config.pk)
+    sending.send_all(LegacyPost.objects.all(), Destinations(producer))
+    due = vitals.posts()
+    assert due.due == 3
+    assert timezone.now() - due.due_since < timedelta(minutes=1)
+
+
 # --- Many at once
 
 
@@ -305,8 +316,6 @@ def test_the_admin_shows_its_event_and_its_delivery(client, web, config, pending
 
 
 def test_a_new_configuration_is_not_offered_it_as_missed(producer, config, pending):
-    from django.utils import timezone
-
     post = pending(occurred_at=timezone.now())
     sending.send(LegacyPost.objects.filter(pk=post.pk), config.pk)
     other = factories.make_config(producer, url="https://other.example.com/in")

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Count, F, Max, Min, Q, Sum
-from django.db.models.functions import TruncHour
+from django.db.models import Count, F, Max, Min, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce, TruncHour
 from django.utils import timezone
 
 from configurations.models import State as ConfigState
@@ -78,7 +78,12 @@ def health_of(user: AbstractBaseUser | AnonymousUser, now: datetime) -> Health |
         failed=Count("pk", filter=Q(state=State.FAILED)),
         pages=Count("pk", filter=Q(state=State.DELIVERED, answered_page=True)),
     )
-    configs = list(WebhookConfig.objects.visible_to(user).select_related("health").in_order())
+    configs = list(
+        WebhookConfig.objects.visible_to(user)
+        .select_related("health")
+        .annotate(held=Coalesce(Subquery(_held_by_config().filter(config=OuterRef("pk")).values("n")), 0))
+        .in_order()
+    )
     if not configs and not day["total"]:
         return None
     paused = held_hosts_of(configs)
@@ -87,8 +92,10 @@ def health_of(user: AbstractBaseUser | AnonymousUser, now: datetime) -> Health |
 
 
 def _without_access(posts: Any, now: datetime) -> WithoutAccess | None:
-    """One query, by currency, and one more where there are any. An event counts once, to however many configurations it did not come through."""
+    """One query, by currency. An event counts once, to however many configurations it did not come through."""
     unaccepted = posts.filter(history.without_access(now))
+    sendable = unaccepted.filter(config__state=ConfigState.ON).exclude(state=State.SENDING)
+    sendable = sendable.order_by().values("owner").annotate(n=Count("pk")).values("n")
     rows = list(
         Event.objects.filter(pk__in=unaccepted.order_by().values("event"))
         .order_by()
@@ -100,6 +107,7 @@ def _without_access(posts: Any, now: datetime) -> WithoutAccess | None:
             since=Min("occurred_at"),
             first=Min("product__name"),
             last=Max("product__name"),
+            sendable=Coalesce(Subquery(sendable), 0),
         )
     )
     if not rows:
@@ -113,7 +121,7 @@ def _without_access(posts: Any, now: datetime) -> WithoutAccess | None:
             ((row["amount"], row["currency"]) for row in rows if row["amount"] is not None), reverse=True
         ),
         product=names.pop() if len(names) == 1 else "",
-        sendable=unaccepted.filter(config__state=ConfigState.ON).exclude(state=State.SENDING).count(),
+        sendable=rows[0]["sendable"],
     )
 
 
@@ -125,15 +133,14 @@ def _troubled(configs: Sequence[WebhookConfig]) -> list[Troubled]:
         for pk, config in by_pk.items()
         if config.state == ConfigState.DISABLED or _fails(config, healths.get(pk))
     }
-    held = _held(found) if found else {}
-    lines = [_trouble(by_pk[pk], healths.get(pk), held.get(pk, 0)) for pk in by_pk if pk in found]
+    lines = [_trouble(by_pk[pk], healths.get(pk)) for pk in by_pk if pk in found]
     return sorted(lines, key=lambda line: not line.disabled)
 
 
-def _trouble(config: WebhookConfig, health: EndpointHealth | None, held: int) -> Troubled:
+def _trouble(config: WebhookConfig, health: EndpointHealth | None) -> Troubled:
     if config.state == ConfigState.DISABLED or health is None:
-        return Troubled(config, held, 0, config.state_changed_at, None)
-    return Troubled(config, held, health.failures, health.first_failure_at, _words(config, health))
+        return Troubled(config, config.held, 0, config.state_changed_at, None)
+    return Troubled(config, config.held, health.failures, health.first_failure_at, _words(config, health))
 
 
 def _fails(config: WebhookConfig, health: EndpointHealth | None) -> bool:
@@ -152,8 +159,11 @@ def _words(config: WebhookConfig, health: EndpointHealth) -> Explanation | None:
 
 
 def _held(configs: Any) -> dict[int, int]:
-    rows = Delivery.objects.held().filter(config__in=configs).order_by().values("config")
-    return dict(rows.annotate(n=Count("pk")).values_list("config", "n"))
+    return dict(_held_by_config().filter(config__in=configs).values_list("config", "n"))
+
+
+def _held_by_config() -> Any:
+    return Delivery.objects.held().order_by().values("config").annotate(n=Count("pk"))
 
 
 @dataclass(slots=True)

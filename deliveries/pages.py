@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Case, F, Subquery, When
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -323,19 +324,32 @@ class Detail:
 
 def detail_of(post: Delivery, row: Row, params: Mapping[str, str]) -> Detail:
     """`post` has its config and event loaded; `params`: attempt, tab and raw of the query string."""
-    attempts = list(
-        post.attempts.order_by("-number").defer("response_body", "request_headers", "response_headers")[:FEW]
-    )[::-1]
     wanted = params.get("attempt", "")
-    number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 9 else None
-    chosen = post.attempts.filter(number=number).first() if number else None
-    attempt = chosen or post.attempts.order_by("-number").first()
+    number = int(wanted) if wanted.isascii() and wanted.isdigit() and 0 < len(wanted) < 9 else None
+    attempts, attempt = _attempts_of(post, number)
     tab = params.get("tab") if params.get("tab") in TABS else "payload"
     raw = bool(params.get("raw"))
     hidden = max(0, attempts[0].number - 1) if attempts else 0
     return Detail(
         row, attempts, hidden, attempt, _words(post, attempt), tab, raw, _shown(post, attempt, tab, raw)
     )
+
+
+_HEAVY = ("response_body", "request_headers", "response_headers")
+
+
+def _attempts_of(post: Delivery, number: int | None) -> tuple[list[DeliveryAttempt], DeliveryAttempt | None]:
+    """The last FEW in order, and the one with that number, else the last: it alone whole, in the same query."""
+    newest_first = post.attempts.order_by("-number")
+    chosen = number or Subquery(newest_first.values("number")[:1])
+    whole = {f"its_{name}": Case(When(number=chosen, then=F(name))) for name in _HEAVY}
+    attempts = list(newest_first.defer(*_HEAVY).annotate(**whole)[:FEW])[::-1]
+    found = [attempt for attempt in attempts if number in (None, attempt.number)]
+    if not found:  # none yet, one that is older than those, or no such number
+        return attempts, newest_first.filter(number=number).first() or newest_first.first()
+    for name in _HEAVY:
+        setattr(found[-1], name, getattr(found[-1], f"its_{name}"))
+    return attempts, found[-1]
 
 
 def _words(post: Delivery, attempt: DeliveryAttempt | None) -> Explanation | None:

@@ -7,7 +7,6 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 
 from . import audit
-from .models import Seller
 
 
 class AuditMiddleware:
@@ -28,7 +27,7 @@ class SellerLocaleMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        seller = Seller.objects.filter(user=request.user).first() if request.user.is_authenticated else None
+        seller = getattr(request.user, "seller", None)  # loaded with the user
         request.seller = seller
         if seller and seller.language:
             translation.activate(seller.language)

@@ -205,7 +205,7 @@ EMAIL_TIMEOUT = 10  # seconds
 # --- Accounts -----------------------------------------------------------------------------------------
 
 AUTHENTICATION_BACKENDS = [
-    "allauth.account.auth_backends.AuthenticationBackend",
+    "sales.accounts.AccountBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from configurations.models import State as ConfigState
 from configurations.models import WebhookConfig
 from deliveries import backfill, bulk, history, tallies
 from deliveries.explain import explain
@@ -35,6 +36,8 @@ def health_strip(context: dict[str, Any]) -> dict[str, Any]:
     request = context.get("request")
     now = timezone.now()
     health = health_of(request.user, now) if request is not None else None
+    if health is not None:
+        request._held_hosts = {held.host: held for held in health.paused}
     return {
         "health": health,
         "request": request,
@@ -63,10 +66,13 @@ def of(found: dict[int, Figures], config: WebhookConfig) -> Figures:
     return found.get(config.pk) or Figures()
 
 
-@register.simple_tag
-def hold_of(config: WebhookConfig) -> HeldHost | None:
-    """The hold of its host, if staff hold it."""
-    return held_hosts_of([config]).get(config.host)
+@register.simple_tag(takes_context=True)
+def hold_of(context: dict[str, Any], config: WebhookConfig) -> HeldHost | None:
+    """The hold of its host, if staff hold it. Below the strip, which asked for all the seller's hosts, it asks nobody."""
+    asked = getattr(context.get("request"), "_held_hosts", None)
+    if asked is None or config.state == ConfigState.REMOVED:
+        asked = held_hosts_of([config])
+    return asked.get(config.host)
 
 
 @register.simple_tag

@@ -71,7 +71,7 @@ def test_the_list_reads_no_sellers_and_no_products_to_offer_them(staff, posts):
         staff.get(POSTS)
     asked = [query["sql"] for query in captured]
     assert not [sql for sql in asked if 'FROM "sales_product"' in sql or "DISTINCT" in sql or "MAX(" in sql]
-    assert len([sql for sql in asked if 'FROM "sales_seller"' in sql]) == 1  # whether who asks is one
+    assert not [sql for sql in asked if 'FROM "sales_seller"' in sql]
 
 
 @pytest.mark.parametrize(

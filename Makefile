@@ -10,8 +10,9 @@ help:
 	@echo "make check   Django's checks, migrations and the import rules alone"
 	@echo "make fmt     format the code"
 	@echo "make bench   posts per second against a bare requests loop"
-	@echo "make messages  collect the strings for translation, and compile the translations"
-	@echo "make bench-legacy-import   rows per second and memory of import_legacy_posts"
+	@echo "make bench-paging          page 1 and page 1,000 of the History, on a million posts"
+	@echo "make bench-legacy-import   the import of a million old posts, and their pages"
+	@echo "make messages              collect the strings for translation, and compile the translations"
 	@echo "make lock    renew the requirements files from pyproject.toml"
 
 run: .venv/.run-ready
@@ -41,6 +42,9 @@ fmt: .venv/.test-ready
 
 bench: .venv/.test-ready
 	@$(BIN)/python -m benchmarks.throughput
+
+bench-paging: .venv/.test-ready
+	@$(BIN)/python -m benchmarks.paging
 
 bench-legacy-import: .venv/.test-ready
 	@$(BIN)/python -m benchmarks.legacy_import
@@ -87,4 +91,4 @@ venv:
 		echo "Python's venv is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 
-.PHONY: help run test lint check fmt bench bench-legacy-import messages lock debian venv
+.PHONY: help run test lint check fmt bench bench-paging bench-legacy-import messages lock debian venv

@@ -32,7 +32,7 @@ def test_it_sends_what_is_due_and_says_what_became_of_it(sell_many, receiver):
 def test_with_json_it_counts_by_outcome(sell_many, receiver):
     receiver.answers(200, 500)
     sell_many(2)
-    Delivery.objects.filter(pk=Delivery.objects.latest("pk").pk).update(tries=4, priority=9)  # its last one
+    Delivery.objects.update(tries=4)  # the last try of both, since they arrive in any order
     ran = manage("deliver", "--json")
     facts = ran.json
     assert (ran.code, facts.pop("seconds") >= 0) == (0, True)

@@ -77,7 +77,7 @@ def test_an_affiliate_gets_no_buyer_whom_the_posts_do_not_name(client, producer)
     client.force_login(affiliate.user)
     rows = exported(client)
     assert [row["Buyer’s e-mail"] for row in rows] == ["joao@example.com", ""]
-    assert {row["Copy"] for row in rows} == {"Affiliate"}
+    assert {row["Whose copy"] for row in rows} == {"Affiliate"}
 
 
 def test_language_and_zone_are_the_sellers_though_the_request_is_over(client, sell, producer):

@@ -19,7 +19,7 @@ def test_it_is_told_what_old_posts_hold(producer):
     factories.make_legacy_post(producer)
     [held] = privacy.hold_on(EMAIL)
     assert (held.what, held.count) == ("legacy_posts.legacypost", 3)
-    assert "1 of these posts are pending and could not be sent any more." in held.note
+    assert "1 of these posts is pending and could not be sent any more." in held.note
     assert all(row["payload"] for row in held.rows)
 
 

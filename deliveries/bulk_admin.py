@@ -40,6 +40,28 @@ def _with_progress(rows: list[BulkReprocess]) -> list[BulkReprocess]:
     return rows
 
 
+def _ask_to_pause(rows: QuerySet[BulkReprocess], count: int) -> Question:
+    to_go = sum(progress.to_go for progress in bulk.progress_of(rows).values())
+    title = ngettext("Pause %(n)s bulk reprocess?", "Pause %(n)s bulk reprocesses?", count)
+    fact = ngettext(
+        "%(n)s post that is not sent yet stays as it was before, until it goes on.",
+        "%(n)s posts that are not sent yet stay as they were before, until it goes on.",
+        to_go,
+    )
+    return Question(title % {"n": number(count)}, gettext("Pause"), [fact % {"n": number(to_go)}])
+
+
+def _ask_to_go_on(rows: QuerySet[BulkReprocess], count: int) -> Question:
+    to_go = sum(progress.to_go for progress in bulk.progress_of(rows).values())
+    title = ngettext("Go on with %(n)s bulk reprocess?", "Go on with %(n)s bulk reprocesses?", count)
+    fact = ngettext(
+        "%(n)s post is sent again, behind all that is fresh.",
+        "%(n)s posts are sent again, behind all that is fresh.",
+        to_go,
+    )
+    return Question(title % {"n": number(count)}, gettext("Go on"), [fact % {"n": number(to_go)}])
+
+
 def _ask_to_stop(rows: QuerySet[BulkReprocess], count: int) -> Question:
     to_go = sum(progress.to_go for progress in bulk.progress_of(rows).values())
     if not to_go:
@@ -86,12 +108,14 @@ class BulkReprocessAdmin(Evidence, BigTable):
 
     # --- Actions
 
+    @confirmed(_ask_to_pause)
     @admin.action(description=_("Pause"), permissions=["reprocess"])
     def pause(self, request: HttpRequest, rows: QuerySet[BulkReprocess]) -> None:
         paused = _each(rows, _pause)
         text = ngettext("%(n)s was paused.", "%(n)s were paused.", paused)
         self._say(request, text, paused)
 
+    @confirmed(_ask_to_go_on)
     @admin.action(description=_("Go on"), permissions=["reprocess"])
     def go_on(self, request: HttpRequest, rows: QuerySet[BulkReprocess]) -> None:
         going = _each(rows, _go_on)

@@ -66,8 +66,11 @@ def test_its_page_has_all_figures_and_its_posts(staff, started):
 
 def test_staff_pause_go_on_and_stop(staff, started):
     one = started(2)
+    assert "Pause 1 bulk reprocess?" in act(staff, "pause", one, sure=False).content.decode()
+    assert Delivery.objects.filter(state=State.DELIVERED).count() == 0
     assert said(act(staff, "pause", one)) == ["1 was paused."]
     assert Delivery.objects.filter(state=State.DELIVERED).count() == 2
+    assert "Go on with 1 bulk reprocess?" in act(staff, "go_on", one, sure=False).content.decode()
     assert said(act(staff, "go_on", one)) == ["1 goes on."]
     assert Delivery.objects.filter(state=State.WAITING).count() == 2
     asked = act(staff, "stop", one, sure=False).content.decode()

@@ -132,6 +132,16 @@ def test_the_options_choose_as_the_history_does(sent, config, product, tmp_path)
     assert found("--since", "2026-03-05T12:01") == everything - {good.webhook_id}
 
 
+def test_a_dry_run_counts_and_writes_nothing(sent, tmp_path):
+    sent(), sent(500)
+    path = tmp_path / "posts.csv"
+    ran = manage("export_history", path, "--response", "5xx", "--dry-run", "--json")
+    assert ran.json == {"posts": 1, "file": str(path), "format": "csv", "dry_run": True}
+    said = manage("export_history", "--dry-run").out
+    assert said == "2 posts would be exported. Nothing was written.\n"
+    assert not path.exists()
+
+
 def test_where_no_post_is_like_that_the_table_is_empty(tmp_path):
     path = tmp_path / "posts.csv"
     ran = manage("export_history", path)

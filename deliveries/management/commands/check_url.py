@@ -47,6 +47,7 @@ class Command(OperatorCommand):
         parser.add_argument("url", metavar="URL", help="as it stands, or would stand, in a configuration")
         parser.add_argument(
             "--no-connect",
+            "--dry-run",
             action="store_false",
             dest="connect",
             help="judge the address alone: no look-up, no connection",

@@ -40,6 +40,7 @@ class Command(OperatorCommand):
     help = "Exports posts from the History as CSV or JSON Lines."
 
     examples = EXAMPLES
+    can_try = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
@@ -60,7 +61,7 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         name, self.done = options["file"], 0
-        if name == "-" and self.as_json:
+        if name == "-" and self.as_json and not options["dry_run"]:
             raise CommandError(
                 _("--json needs a file: standard output would hold both the posts and the summary."),
                 returncode=REFUSED,
@@ -69,6 +70,14 @@ class Command(OperatorCommand):
         posts = selection(options).of(Delivery.objects.all())
         columns = (*COLUMNS, *OWNER, *(PAYLOADS if options["payloads"] else ()))
         progress, total = self.progress(), posts.order_by().count()
+        if options["dry_run"]:
+            text = ngettext(
+                "%(n)d post would be exported. Nothing was written.",
+                "%(n)d posts would be exported. Nothing was written.",
+                total,
+            )
+            facts = {"posts": total, "file": name, "format": format_, "dry_run": True}
+            return self.finish(text % {"n": total}, facts)
         try:
             with self._opened(name) as file:
                 write = _writer(file, format_, columns)
@@ -93,6 +102,7 @@ class Command(OperatorCommand):
                 self.stderr.write(text)
         else:
             self.finish(text, {"posts": self.done, "file": name, "format": format_})
+        return None
 
     def when_stopped(self) -> tuple[str, dict[str, Any]]:
         return _("Stopped: the export is not whole, and no file was written."), {"posts": self.done}

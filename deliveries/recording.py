@@ -14,6 +14,7 @@ from django.utils import timezone
 from configurations.events import BY_CHANGE, BY_STATUS, BY_TYPE, EventType
 from configurations.models import Mismatch, WebhookConfig
 from configurations.models import State as ConfigState
+from sales.bulkwrite import insert
 from sales.models import AbandonedCart, StatusChange
 from sales.subscriptions import Subscription, SubscriptionChange
 
@@ -100,8 +101,8 @@ def _record(events: list[tuple[Event, int | None]]) -> None:
         event.occurred_at = now
         deliveries += _deliveries(event, affiliate, configs)
     with transaction.atomic():
-        Event.objects.bulk_create([event for event, _ in events])
-        Delivery.objects.bulk_create(deliveries)
+        insert(event for event, _ in events)
+        insert(deliveries)
     if any(delivery.state == State.WAITING for delivery in deliveries):
         transaction.on_commit(wake.wake)
 

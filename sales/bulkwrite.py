@@ -36,6 +36,9 @@ _ALIKE = (
     Enum,
 )  # equal ones are written alike, so each value of a column is looked at once
 
+# Of a column of JSON, on PostgreSQL: quoted once, and not each of its values for being in an array.
+_JSON_ARRAY = "ARRAY(SELECT NULLIF(value, 'null') FROM jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS e(value, n) ORDER BY n)"
+
 
 def insert(rows: Iterable[Row]) -> list[Row]:
     """Write new rows, in one statement where the database takes it, and give them their keys: as `bulk_create()`
@@ -58,8 +61,8 @@ def insert(rows: Iterable[Row]) -> list[Row]:
     with transaction.atomic(using=using, savepoint=False), connection.cursor() as cursor:
         for start in range(0, len(rows), size):
             some = rows[start : start + size]
-            values = zip(*_columns(fields, some, connection), strict=True)
-            cursor.execute(_statement(meta, fields, len(some), connection), list(chain.from_iterable(values)))
+            columns = _columns(fields, some, connection)
+            cursor.execute(*_statement(meta, fields, columns, connection))
             if numbered:
                 for row, (key,) in zip(some, cursor.fetchall(), strict=True):
                     row.pk = key
@@ -68,11 +71,31 @@ def insert(rows: Iterable[Row]) -> list[Row]:
     return rows
 
 
-def _statement(meta: Any, fields: Sequence[Any], count: int, connection: BaseDatabaseWrapper) -> str:
+def _statement(
+    meta: Any, fields: Sequence[Any], columns: list[Sequence[Any]], connection: BaseDatabaseWrapper
+) -> tuple[str, list[Any]]:
+    """With its parameters. PostgreSQL gets each column as one array: psycopg looks at every %s for as long as
+    writing the row takes."""
     quote = connection.ops.quote_name
-    columns, one = ", ".join(quote(f.column) for f in fields), f"({', '.join(['%s'] * len(fields))})"
+    head = f"INSERT INTO {quote(meta.db_table)} ({', '.join(quote(f.column) for f in fields)})"
     key = "" if meta.pk in fields else f" RETURNING {quote(meta.pk.column)}"
-    return f"INSERT INTO {quote(meta.db_table)} ({columns}) VALUES {', '.join([one] * count)}{key}"  # noqa: S608
+    if connection.vendor == "postgresql":
+        # Without the length, to which a cast would cut what is too long.
+        types = [f.db_type(connection).partition("(")[0] for f in fields]
+        arrays = ", ".join(_JSON_ARRAY if type_ == "jsonb" else f"%s::{type_}[]" for type_ in types)
+        given = [
+            _json_array(column) if type_ == "jsonb" else list(column)
+            for type_, column in zip(types, columns, strict=True)
+        ]
+        return f"{head} SELECT * FROM UNNEST({arrays}){key}", given  # noqa: S608
+    row = f"({', '.join(['%s'] * len(fields))})"
+    values = list(chain.from_iterable(zip(*columns, strict=True)))
+    return f"{head} VALUES {', '.join([row] * len(columns[0]))}{key}", values
+
+
+def _json_array(column: Sequence[Any]) -> str:
+    """One JSON of the column's psycopg wrappers."""
+    return f"[{','.join('null' if one is None else one.dumps(one.obj) for one in column)}]"
 
 
 def _columns(
@@ -100,7 +123,6 @@ def _written(f: Any, column: Sequence[Any], connection: BaseDatabaseWrapper) -> 
             written.append(f.get_db_prep_save(value, connection))
         else:
             if value not in known:
-                # psycopg takes a choice for an enum of the database
                 plain = value.value if isinstance(value, Enum) else value
                 known[value] = f.get_db_prep_save(plain, connection)
             written.append(known[value])

@@ -3,7 +3,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -262,6 +262,13 @@ def test_a_row_read_in_part_is_posted_whole(product, affiliate):
     data = json.loads(body_of(Delivery.objects.get(event__type=EventType.REFUNDED)))["data"]
     assert data["buyer"]["address"]["city"] == "Recife"
     assert data["affiliates"] == [{"affiliate_code": affiliate.code, "name": affiliate.name}]
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite takes texts of any length.")
+def test_a_text_that_is_too_long_is_refused_and_not_cut(product):
+    sales = [factories.sale(product), factories.sale(product, currency="BRLS")]
+    with pytest.raises(DataError):
+        record_status_changes(sales)
 
 
 # --- How fast -----------------------------------------------------------------------------------------

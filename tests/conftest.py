@@ -1,11 +1,19 @@
 from collections.abc import Iterator
 
 import pytest
+from django.utils import translation
 
 from sales.models import Product, Seller
 
 from . import factories
 from .receiver import Receiver
+
+
+@pytest.fixture(autouse=True)
+def in_english() -> Iterator[None]:
+    """A request leaves its language to whatever runs after it in the same thread, here the next test."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture

@@ -11,7 +11,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache, partial
+from operator import attrgetter
 from typing import Any, Self, get_args, get_origin, get_type_hints
+
+_PLAIN = frozenset({str, int, bool, types.NoneType})  # JSON can hold them, and a fact is just that
 
 
 class _Snapshot:
@@ -27,7 +30,11 @@ class _Snapshot:
         return _read(cls, facts)
 
     def to_json(self) -> dict[str, Any]:
-        return {f.name: _written(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+        names, values = _names(type(self))
+        return {
+            name: value if type(value) in _PLAIN else _written(value)
+            for name, value in zip(names, values(self), strict=True)
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,32 +185,45 @@ class Cart(_Snapshot):
 
 def _read(cls: type[Any], source: Any) -> Any:
     """`cls` from a mapping, or from the attributes of a row; what is missing or None has its default."""
-    found = source.get if isinstance(source, Mapping) else partial(_attribute, source)
+    found = source.get if isinstance(source, Mapping) else partial(getattr, source)
     facts = {}
-    for name, reader in _readers(cls):
-        value = found(name)
+    for name, plain, reader in _readers(cls):
+        value = found(name, None)
         if value is not None:
             try:
-                facts[name] = reader(value)
+                facts[name] = value if type(value) is plain else reader(value)
             except (ValueError, TypeError, InvalidOperation) as error:
                 raise ValueError(f"{cls.__name__}.{name} cannot be {value!r}.") from error
     return cls(**facts)
 
 
-def _attribute(row: Any, name: str) -> Any:
-    return getattr(row, name, None)
+@cache
+def _names(cls: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """The facts' names, and what takes all of their values off one."""
+    names = tuple(f.name for f in fields(cls))
+    return names, attrgetter(*names)
 
 
 @cache
-def _readers(cls: type[Any]) -> list[tuple[str, Callable[[Any], Any]]]:
+def _readers(cls: type[Any]) -> list[tuple[str, type[Any] | None, Callable[[Any], Any]]]:
+    """Of each fact: its name, the type whose values are taken as they are, and what reads all others."""
     hints = get_type_hints(cls)
-    return [(f.name, _reader(hints[f.name])) for f in fields(cls)]
+    readers = []
+    for f in fields(cls):
+        hint = _without_none(hints[f.name])
+        readers.append((f.name, hint if hint in _PLAIN else None, _reader(hint)))
+    return readers
+
+
+def _without_none(hint: Any) -> Any:
+    """X of X | None."""
+    if get_origin(hint) is types.UnionType:
+        return next(arg for arg in get_args(hint) if arg is not types.NoneType)
+    return hint
 
 
 def _reader(hint: Any) -> Callable[[Any], Any]:
     """What turns a value of a row or of JSON into one of the type `hint`; a plain string not yet saved, too."""
-    if get_origin(hint) is types.UnionType:  # X | None
-        hint = next(arg for arg in get_args(hint) if arg is not types.NoneType)
     if get_origin(hint) is tuple:  # tuple[X, ...]
         read_one = _reader(get_args(hint)[0])
         return lambda values: tuple(read_one(value) for value in values)

@@ -12,6 +12,8 @@ help:
 	@echo "make bench   posts per second against a bare requests loop"
 	@echo "make bench-paging          page 1 and page 1,000 of the History, on a million posts"
 	@echo "make bench-legacy-import   the import of a million old posts, and their pages"
+	@echo "make bench-import          rows per second of import_transactions"
+	@echo "make bench-fan-out         what a change of status costs with 0 to 100 configurations"
 	@echo "make messages              collect the strings for translation, and compile the translations"
 	@echo "make lock    renew the requirements files from pyproject.toml"
 
@@ -48,6 +50,12 @@ bench-paging: .venv/.test-ready
 
 bench-legacy-import: .venv/.test-ready
 	@$(BIN)/python -m benchmarks.legacy_import
+
+bench-import: .venv/.test-ready
+	@$(BIN)/python -m benchmarks.importing
+
+bench-fan-out: .venv/.test-ready
+	@$(BIN)/python -m benchmarks.fan_out
 
 # Needs uv (pip install uv). No address of an index ends up in the files.
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
@@ -91,4 +99,4 @@ venv:
 		echo "Python's venv is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 
-.PHONY: help run test lint check fmt bench bench-paging bench-legacy-import messages lock debian venv
+.PHONY: help run test lint check fmt bench bench-paging bench-legacy-import bench-import bench-fan-out messages lock debian venv

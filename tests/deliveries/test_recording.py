@@ -3,6 +3,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.conf import settings
 from django.db import DataError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -288,8 +289,22 @@ def test_a_change_costs_five_queries_whatever_the_number_of_configurations(produ
         factories.make_config(product.owner)
     made = factories.make_sale(product, affiliate=factories.make_seller())
     sale = Transaction.objects.with_facts().get(pk=made.pk)
-    assert len(asked := queries(lambda: change(sale, SaleStatus.REFUNDED))) <= 5, asked
+    asked = queries(lambda: change(sale, SaleStatus.REFUNDED))
+    assert len(asked) <= 5, asked
+    inserts = [sql.split('"')[1] for sql in asked if sql.startswith("INSERT")]
+    assert inserts == ["deliveries_event", "deliveries_delivery"]
     assert Delivery.objects.filter(event__type=EventType.REFUNDED).count() == configs
+
+
+def test_a_change_asks_once_whether_the_worker_is_woken_already(clean_queue, product):
+    """After its commit; where the queue is in Redis, that is no query."""
+    factories.make_config(product.owner)
+    factories.make_sale(product)  # wakes it
+    with CaptureQueriesContext(connection) as captured:
+        factories.make_sale(product)
+    asked = [query["sql"] for query in captured]
+    after = asked[asked.index("COMMIT") + 1 :]
+    assert len(after) == (0 if settings.ON_REDIS else 1), after
 
 
 @pytest.mark.parametrize("count", [2, 500])

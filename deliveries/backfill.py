@@ -75,7 +75,7 @@ def send(config: WebhookConfig, keys: Collection[str], now: datetime) -> int:
     sent = 0
     for audience in Audience:
         missed = _missed(config, audience, now).filter(wanted).order_by("occurred_at", "pk")
-        events = list(missed.only("pk", "type", "occurred_at"))
+        events = list(missed.only("pk", "type", "occurred_at", "transaction_code"))
         for start in range(0, len(events), BATCH):
             sent += _write(config, audience, events[start : start + BATCH])
     return sent

@@ -337,6 +337,8 @@ def _take_back_batch(bulk: BulkReprocess) -> int:
             unsent = unsent.filter(state=State.WAITING)
         pks = list(unsent.order_by("pk").values_list("pk", flat=True)[:BATCH])
         unsent.filter(pk__in=pks).update(**as_before)
+        if pks:
+            transaction.on_commit(wake.wake)  # a refund may have waited for one of them
     return len(pks)
 
 

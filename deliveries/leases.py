@@ -47,10 +47,10 @@ _RECORDED = [
 def anything_to_do() -> bool:
     """Whether a drain would find something: a post that is due, a lease that ran out, a probe.
 
-    What waits for a host that staff hold is none: its release wakes.
+    What waits for a host that staff hold is none: its release wakes. What waits for an approved neither: its end does.
     """
     return (
-        Delivery.objects.due().to_open_hosts().exists()
+        Delivery.objects.due().in_turn().to_open_hosts().exists()
         or Delivery.objects.lease_ran_out().exists()
         or disabling.a_probe_is_due()
     )
@@ -115,7 +115,7 @@ def claim_probes(claim_id: UUID, pks: Sequence[int]) -> list[Delivery]:
         return []
     on_its_way = Delivery.objects.filter(config=OuterRef("config"), state=State.SENDING)
     probes = Delivery.objects.held().filter(pk__in=pks, config__state=ConfigState.DISABLED)
-    return _take(probes.exclude(Exists(on_its_way)).to_open_hosts().most_urgent_first(), claim_id)
+    return _take(probes.in_turn().exclude(Exists(on_its_way)).to_open_hosts().most_urgent_first(), claim_id)
 
 
 def _take(wanted: DeliveryQuerySet, claim_id: UUID) -> list[Delivery]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils.functional import Promise
@@ -27,7 +27,7 @@ from .held import HeldHost
 from .posted import Posted
 from .posted import SamplePost as SamplePost  # a model too, beside what it shares with attempts
 from .posted import new_webhook_id as new_webhook_id
-from .reprocessing import OUT_OF_BULK, discarded_or_as_before, held_or_as_before
+from .reprocessing import ON_THE_WAY, OUT_OF_BULK, discarded_or_as_before, held_or_as_before
 from .reprocessing import BulkReprocess as BulkReprocess
 from .tallies import Tally as Tally  # a model too
 
@@ -121,8 +121,22 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(its_time, state=State.WAITING)
 
     def sendable(self) -> "DeliveryQuerySet":
-        """Due, its configuration is on and its host open: what a drain would send now."""
-        return self.due().filter(config__state=ConfigState.ON).to_open_hosts()
+        """Due and in turn, its configuration is on and its host open: what a drain would send now."""
+        return self.due().in_turn().filter(config__state=ConfigState.ON).to_open_hosts()
+
+    def in_turn(self) -> "DeliveryQuerySet":
+        """Without what waits for an approved of its sale that is on its way: see `order`."""
+        return self.filter(Q(closes=None) | ~Exists(self._approved_ahead()))
+
+    def with_approved_ahead(self) -> "DeliveryQuerySet":
+        """Each with `approved_ahead`, the id of the approved that it waits for."""
+        return self.annotate(approved_ahead=Subquery(self._approved_ahead().order_by("pk").values("pk")[:1]))
+
+    def _approved_ahead(self) -> "DeliveryQuerySet":
+        """Of the outer query's row. One that arose after it is no reason to wait: it opens the access anew."""
+        return self.model.objects.filter(
+            config=OuterRef("config"), opens=OuterRef("closes"), pk__lt=OuterRef("pk"), state__in=ON_THE_WAY
+        )
 
     def to_open_hosts(self) -> "DeliveryQuerySet":
         """Without those to a host that staff hold. Where none is held, which is the rule, nothing is joined."""
@@ -217,6 +231,7 @@ NOT_ON = {
         "The configuration of this post was removed, so the post cannot be sent any more."
     ),
 }
+BEHIND = _("This post waits until the approved post of this sale has ended.")
 REDACTED = _("The buyer's data were erased, so this cannot be posted any more.")
 
 
@@ -264,6 +279,11 @@ class Delivery(models.Model):
         _("status before"), max_length=10, choices=State, blank=True, default="", db_default=""
     )
 
+    # The transaction whose access an approved opens, or a refund and the like takes away: see `order`. Copied from
+    # the event, so that the claim need not read it. Null, so that they are added to many rows at once.
+    opens = models.CharField(max_length=20, null=True, editable=False)  # noqa: DJ001
+    closes = models.CharField(max_length=20, null=True, editable=False)  # noqa: DJ001
+
     # The body, as it is posted at every try; empty until the first.
     body = models.TextField(_("payload"), blank=True)
     # What came of the last attempt, so that lists need no second query.
@@ -285,11 +305,16 @@ class Delivery(models.Model):
             models.UniqueConstraint(fields=["event", "config"], name="delivery_once_per_configuration"),
         )
         indexes = (
-            # The claim: what is due, most urgent first.
+            # The claim: what is due, most urgent first. On PostgreSQL a migration puts the nulls first in it.
             models.Index(
                 fields=["lane", "priority", "next_try_at", "id"],
                 name="delivery_due_by_lane",
                 condition=Q(state="waiting"),
+            ),
+            # The approved of a sale that its refund waits for. Its state is no part of it, which SQLite would
+            # not see through the parameters of a query.
+            models.Index(
+                fields=["config", "opens"], name="delivery_that_opens", condition=Q(opens__isnull=False)
             ),
             # How far a bulk reprocess is, and what it has still to send.
             models.Index(
@@ -331,8 +356,10 @@ class Delivery(models.Model):
     def send_now(self) -> None:
         """waiting -> due at once; it counts as the next try.
 
-        Raises NotPossible if it does not wait any more, or its configuration is not on.
+        Raises NotPossible if it does not wait any more, waits for an approved, or its configuration is not on.
         """
+        if not self._rows().in_turn().exists():
+            raise self.NotPossible(BEHIND)
         if not self._rows().filter(state=State.WAITING).send_again():
             raise self._not_possible(_("This post is no longer waiting."))
         self.refresh_from_db()

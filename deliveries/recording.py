@@ -18,7 +18,7 @@ from sales.bulkwrite import insert
 from sales.models import AbandonedCart, StatusChange
 from sales.subscriptions import Subscription, SubscriptionChange
 
-from . import contract, wake
+from . import contract, order, wake
 from .contract import snapshot
 from .contract.subscription import ChangedSubscription, Plan, Snapshot
 from .models import Audience, Delivery, Event, State, new_webhook_id
@@ -154,6 +154,7 @@ def new_delivery(event: Event, config: WebhookConfig, audience: Audience) -> Del
         priority=BY_TYPE[event.type].priority,
         created_at=event.occurred_at,
         state=State.HELD if config.state == ConfigState.DISABLED else State.WAITING,
+        **order.keys_of(event),
     )
 
 

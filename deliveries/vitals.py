@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db import DatabaseError
 from django.db.models import Case, Count, F, Min, OuterRef, Q, Subquery, When
-from django.db.models.functions import Greatest
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 from django_q.status import Stat
 
@@ -82,9 +82,13 @@ def vitals() -> Vitals:
 
 
 def posts() -> Posts:
-    # A first try is due since its event, or since its configuration was switched on. Of what was asked for
-    # again nobody knows since when, and a bulk reprocess takes as long as it takes.
-    since_event = Greatest("created_at", "config__state_changed_at")
+    # A first try is due since its event, since its configuration was switched on, or since the approved ended that
+    # it waited for. Of what was asked for again nobody knows since when, and a bulk reprocess takes as long as it
+    # takes.
+    approved = Delivery.objects.filter(config=OuterRef("config"), opens=OuterRef("closes"))
+    in_turn = Subquery(approved.finished().order_by("-finished_at").values("finished_at")[:1])
+    in_turn = Case(When(closes__isnull=False, then=Coalesce(in_turn, "created_at")), default="created_at")
+    since_event = Greatest("created_at", "config__state_changed_at", in_turn)
     since = Case(
         When(lane=Lane.BULK, then=None),
         When(next_try_at__isnull=False, then=F("next_try_at")),

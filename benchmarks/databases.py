@@ -1,11 +1,13 @@
 """Databases of the benchmarks' own, which are gone afterwards, and rows by the million in them."""
 
 import os
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+DATABASES = ("sqlite", "postgresql")
 POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 
 
@@ -28,6 +30,34 @@ def own_database(kind: str, folder: str) -> Iterator[str]:
             yield urlunsplit(urlsplit(POSTGRES_URL)._replace(path=f"/{name}"))
         finally:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def environment(url: str, folder: str, **more: str) -> dict[str, str]:
+    """For a process that works on that database with the product's own settings, as on a server."""
+    return os.environ | {
+        "DJANGO_SETTINGS_MODULE": "webhookhub.settings",
+        "DATABASE_URL": url,
+        "BROKER_URL": "orm",
+        "CACHE_DIR": f"{folder}/cache",
+        "DEBUG": "False",
+        "SECRET_KEY": "only-for-this-benchmark-" + "x" * 40,
+        "FIELD_ENCRYPTION_KEY": "b25seS1mb3ItdGhpcy1iZW5jaG1hcmstMDAwMDAwMDA=",
+        "ALLOWED_HOSTS": "testserver",
+        **more,
+    }
+
+
+def on_each(run: Callable[[str, str, str], None], only: str | None = None) -> None:
+    """Call `run(database, url, folder)` for an empty SQLite and an empty PostgreSQL, or `only` one of them."""
+    import psycopg
+
+    for database in [only] if only else DATABASES:
+        with tempfile.TemporaryDirectory(prefix="webhookhub-bench-") as folder:
+            try:
+                with own_database(database, folder) as url:
+                    run(database, url, folder)
+            except psycopg.OperationalError as error:
+                print(f"{database} cannot be reached, so it is left out: {error}")
 
 
 def multiply(row, count: int, **columns: Mapping[str, str]) -> None:

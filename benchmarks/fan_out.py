@@ -15,13 +15,11 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from typing import Any
 
-from .databases import own_database
+from .databases import DATABASES, environment, on_each
 
-DATABASES = ("sqlite", "postgresql")
 CONFIGURATIONS = (0, 1, 10, 100)
 MOST_QUERIES = 5
 MACHINE = f"{os.cpu_count()} cores, {platform.machine()}"
@@ -114,30 +112,21 @@ def main() -> None:
     if options.inner:
         measure(options.database, options.rounds)
         return
-    import psycopg
 
-    for database in [options.database] if options.database else DATABASES:
-        with tempfile.TemporaryDirectory(prefix="webhookhub-bench-") as folder:
-            try:
-                with own_database(database, folder) as url:
-                    run(database, url, folder, options.rounds)
-            except psycopg.OperationalError as error:
-                print(f"{database} cannot be reached, so it is left out: {error}")
+    def run(database: str, url: str, folder: str) -> None:
+        inner = [
+            sys.executable,
+            "-m",
+            "benchmarks.fan_out",
+            "--inner",
+            "--database",
+            database,
+            "--rounds",
+            str(options.rounds),
+        ]
+        subprocess.run(inner, env=environment(url, folder), check=True)
 
-
-def run(database: str, url: str, folder: str, rounds: int) -> None:
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "webhookhub.settings",
-        "DATABASE_URL": url,
-        "BROKER_URL": "orm",
-        "CACHE_DIR": f"{folder}/cache",
-        "DEBUG": "False",
-        "SECRET_KEY": "only-for-this-benchmark-" + "x" * 40,
-        "FIELD_ENCRYPTION_KEY": "b25seS1mb3ItdGhpcy1iZW5jaG1hcmstMDAwMDAwMDA=",
-        "ALLOWED_HOSTS": "testserver",
-    }
-    inner = [sys.executable, "-m", "benchmarks.fan_out", "--inner", "--database", database]
-    subprocess.run([*inner, "--rounds", str(rounds)], env=environment, check=True)
+    on_each(run, options.database)
 
 
 if __name__ == "__main__":

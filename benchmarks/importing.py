@@ -17,7 +17,6 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,9 +24,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
-from .databases import own_database
+from .databases import DATABASES, environment, on_each
 
-DATABASES = ("sqlite", "postgresql")
 SELLERS = 20
 BATCH = 500
 BASELINE = "csv + executemany alone"
@@ -167,30 +165,22 @@ def main() -> None:
     if options.folder:
         measure(options.database, options.folder, options.rows)
         return
-    import psycopg
 
-    for database in [options.database] if options.database else DATABASES:
-        with tempfile.TemporaryDirectory(prefix="webhookhub-bench-") as folder:
-            try:
-                with own_database(database, folder) as url:
-                    run(database, url, folder, options.rows)
-            except psycopg.OperationalError as error:
-                print(f"{database} cannot be reached, so it is left out: {error}")
+    def run(database: str, url: str, folder: str) -> None:
+        inner = [
+            sys.executable,
+            "-m",
+            "benchmarks.importing",
+            "--folder",
+            folder,
+            "--database",
+            database,
+            "--rows",
+            str(options.rows),
+        ]
+        subprocess.run(inner, env=environment(url, folder), check=True)
 
-
-def run(database: str, url: str, folder: str, rows: int) -> None:
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "webhookhub.settings",
-        "DATABASE_URL": url,
-        "BROKER_URL": "orm",
-        "CACHE_DIR": f"{folder}/cache",
-        "DEBUG": "False",
-        "SECRET_KEY": "only-for-this-benchmark-" + "x" * 40,
-        "FIELD_ENCRYPTION_KEY": "b25seS1mb3ItdGhpcy1iZW5jaG1hcmstMDAwMDAwMDA=",
-        "ALLOWED_HOSTS": "testserver",
-    }
-    inner = [sys.executable, "-m", "benchmarks.importing", "--folder", folder, "--database", database]
-    subprocess.run([*inner, "--rows", str(rows)], env=environment, check=True)
+    on_each(run, options.database)
 
 
 if __name__ == "__main__":

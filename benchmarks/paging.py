@@ -14,15 +14,13 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from .databases import multiply, own_database
+from .databases import DATABASES, environment, multiply, on_each
 
-DATABASES = ("sqlite", "postgresql")
 FAR = 1000  # the page that is compared with the first
 
 
@@ -153,35 +151,16 @@ def main() -> None:
     if options.database:
         _measure(options.database, options.rows, options.rounds)
         return
-    import psycopg
 
-    for database in DATABASES:
-        with tempfile.TemporaryDirectory(prefix="webhookhub-bench-") as folder:
-            try:
-                with own_database(database, folder) as url:
-                    _run(database, url, folder, options)
-            except psycopg.OperationalError as error:
-                print(f"{database} cannot be reached, so it is left out: {error}")
+    def run(database: str, url: str, folder: str) -> None:
+        settings = environment(url, folder, SECURE_COOKIES="False", STATIC_ROOT=f"{folder}/static")
+        collect = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
+        subprocess.run(collect, env=settings, check=True)
+        inner = [sys.executable, "-m", "benchmarks.paging", "--database", database]
+        inner += ["--rows", str(options.rows), "--rounds", str(options.rounds)]
+        subprocess.run(inner, env=settings, check=True)
 
-
-def _run(database: str, url: str, folder: str, options: argparse.Namespace) -> None:
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "webhookhub.settings",
-        "DATABASE_URL": url,
-        "BROKER_URL": "orm",
-        "CACHE_DIR": f"{folder}/cache",
-        "DEBUG": "False",
-        "SECURE_COOKIES": "False",
-        "SECRET_KEY": "only-for-this-benchmark-" + "x" * 40,
-        "FIELD_ENCRYPTION_KEY": "b25seS1mb3ItdGhpcy1iZW5jaG1hcmstMDAwMDAwMDA=",
-        "ALLOWED_HOSTS": "testserver",
-        "STATIC_ROOT": f"{folder}/static",
-    }
-    manage = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
-    subprocess.run(manage, env=environment, check=True)
-    inner = [sys.executable, "-m", "benchmarks.paging", "--database", database]
-    inner += ["--rows", str(options.rows), "--rounds", str(options.rounds)]
-    subprocess.run(inner, env=environment, check=True)
+    on_each(run)
 
 
 if __name__ == "__main__":

@@ -38,12 +38,13 @@ def sale(request: HttpRequest, code: str) -> HttpResponse:
     if found is None:
         raise Http404
     if request.method == "POST":
-        return _send_it(request, found)
+        return send_it(request, found, "deliveries:timeline")
     context = {"timeline": timeline.of(found, request.user), "sale": found}
     return render(request, "deliveries/timeline.html", context)
 
 
-def _send_it(request: HttpRequest, sale: Transaction) -> HttpResponse:
+def send_it(request: HttpRequest, sale: Transaction, page: str) -> HttpResponse:
+    """Send the chosen event of the sale to the chosen configuration, and go back to `page`, the name of a timeline."""
     asked = SendForm(request.POST)
     if not asked.is_valid():
         raise Http404
@@ -58,7 +59,7 @@ def _send_it(request: HttpRequest, sale: Transaction) -> HttpResponse:
     else:
         text = _("“%(event)s” is on its way to “%(name)s”.")
         messages.success(request, text % {"event": event.get_type_display(), "name": config.name})
-    return redirect("deliveries:timeline", sale.code)
+    return redirect(page, sale.code)
 
 
 class SendForm(forms.Form):

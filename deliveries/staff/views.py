@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -14,8 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from deliveries import hosts as holds
 from deliveries import timeline
-from deliveries.models import Delivery
-from deliveries.sale_views import SendForm
+from deliveries.sale_views import send_it
 from sales.templatetags.formats import number
 
 from . import day as tries
@@ -49,7 +48,7 @@ def timeline_page(request: HttpRequest, code: str) -> HttpResponse:
     if sale is None:
         raise Http404
     if request.method == "POST":
-        return _send_it(request, sale)
+        return send_it(request, sale, "staff:timeline")
     context = {
         "timeline": timeline.of(sale, request.user),
         "sale": sale,
@@ -57,24 +56,6 @@ def timeline_page(request: HttpRequest, code: str) -> HttpResponse:
         "posts_url": list_url(request.user, "deliveries_delivery", event__sale__id__exact=sale.pk),
     }
     return show(request, "timeline", _("What was posted for %(code)s") % {"code": sale.code}, context)
-
-
-def _send_it(request: HttpRequest, sale: Any) -> HttpResponse:
-    asked = SendForm(request.POST)
-    if not asked.is_valid():
-        raise Http404
-    event = get_object_or_404(timeline.events_of(sale), pk=asked.cleaned_data["event"])
-    config = timeline.config_for(asked.cleaned_data["config"], event, request.user)
-    if config is None:
-        raise Http404
-    try:
-        timeline.send(event, config)
-    except Delivery.NotPossible as why:
-        messages.warning(request, str(why))
-    else:
-        text = _("“%(event)s” is on its way to “%(name)s”.")
-        messages.success(request, text % {"event": event.get_type_display(), "name": config.name})
-    return redirect("staff:timeline", sale.code)
 
 
 # --- Hosts ----------------------------------------------------------------------------------------------

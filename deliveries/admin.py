@@ -23,10 +23,10 @@ from sales.adminkit import (
     when,
 )
 
-from . import showing
+from . import order, showing
 from .bulk_admin import BulkReprocessAdmin as BulkReprocessAdmin
 from .explain import explain
-from .models import CONFIG_SECRETS, Delivery, DeliveryAttempt, EndpointHealth, Event, State, Tally
+from .models import BEHIND, CONFIG_SECRETS, Delivery, DeliveryAttempt, EndpointHealth, Event, State, Tally
 from .reprocess_admin import Reprocesses
 
 _COLOURS = {
@@ -165,7 +165,7 @@ class DeliveryAdmin(Reprocesses, Evidence, BigTable):
     ordering = ("-created_at", "-pk")
     fields = (
         "webhook_id", "status", "event_link", "subject", "config_link", "owner_link", "audience", "version", "result",
-        "tries", "attempts_made", "created_at", "next_try_at", "finished_at", "payload",
+        "tries", "attempts_made", "created_at", "next_try_at", "waits_for", "finished_at", "payload",
     )  # fmt: skip
     readonly_fields = fields
     inlines = (AttemptInline,)
@@ -228,6 +228,14 @@ class DeliveryAdmin(Reprocesses, Evidence, BigTable):
         return outcome(
             delivery.last_status, delivery.last_problem, delivered=delivered, page=delivery.answered_page
         )
+
+    @admin.display(description=_("waits for"))
+    def waits_for(self, delivery: Delivery) -> Any:
+        ahead = order.waits_for([delivery]).get(delivery.pk)
+        if ahead is None:
+            return EMPTY
+        url = reverse("admin:deliveries_delivery_change", args=[ahead])
+        return format_html('{} <a href="{}">#{}</a>', BEHIND, url, ahead)
 
     @admin.display(description=_("payload"))
     def payload(self, delivery: Delivery) -> Any:

@@ -15,7 +15,7 @@ from configurations.events import EventType
 from configurations.models import WebhookConfig
 from sales.models import Product
 
-from . import charts, history, relevance, showing
+from . import charts, history, order, relevance, showing
 from .explain import explain
 from .models import CONFIG_SECRETS, Audience, Delivery, DeliveryAttempt, DeliveryQuerySet, State
 from .words import Explanation, Words
@@ -48,10 +48,15 @@ class Row:
     outcome: Explanation | None
     buyer: tuple[str, str]
     query: str  # the list's, with this post open; never empty
+    ahead: int | None = None  # the approved that it waits for
 
     @property
     def url(self) -> str:
         return reverse("deliveries:history") + self.query
+
+    @property
+    def ahead_url(self) -> str:
+        return reverse("deliveries:detail", args=[self.ahead])
 
     @property
     def panel_url(self) -> str:
@@ -73,8 +78,16 @@ def with_facts(posts: DeliveryQuerySet) -> DeliveryQuerySet:
 
 def rows_of(posts: Iterable[Delivery], filters: history.Filters, place: Mapping[str, str]) -> list[Row]:
     """`place`: the key of the page they stand on, if it is not the first."""
+    posts = list(posts)
+    ahead = order.waits_for(posts)
     return [
-        Row(post, outcome_of(post), buyer_of(post), filters.query(**place, post=str(post.pk)))
+        Row(
+            post,
+            outcome_of(post),
+            buyer_of(post),
+            filters.query(**place, post=str(post.pk)),
+            ahead.get(post.pk),
+        )
         for post in posts
     ]
 

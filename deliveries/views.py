@@ -17,7 +17,7 @@ from configurations.models import WebhookConfig
 from sales.templatetags.formats import number
 from sales.views import seller_required
 
-from . import bulk_views, history, pages, showing, timeline
+from . import bulk_views, history, pages, relevance, showing, timeline
 from .explain import SECTIONS, for_slug
 from .forms import HeldForm, held_groups
 from .models import Delivery, DeliveryQuerySet, State
@@ -114,11 +114,13 @@ def reprocess(request: HttpRequest, pk: int) -> HttpResponse:
     """Send one post: at once if it waits, else with a fresh set of tries."""
     post = _theirs(request, pk)
     problem = ""
+    part = request.GET.get("as")
+    if part in ("row", "list") and _would_open_again(post):
+        return _to_the_warning(request, post, part)
     try:
         _send(post, request.GET.get("seen", ""))
     except Delivery.NotPossible as why:
         problem = str(why)
-    part = request.GET.get("as")
     if part == "row":
         filters, place = pages.asked(request).filters, _place(request)
         fresh = pages.with_facts(_posts(request)).get(pk=pk)
@@ -137,6 +139,19 @@ def reprocess(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         messages.success(request, _("The post is on its way."))
     return redirect(_next(request, post.get_absolute_url()))
+
+
+def _would_open_again(post: Delivery) -> bool:
+    """What waits goes by itself, whoever is asked."""
+    return post.state != State.WAITING and relevance.is_undone(post.event.type, post.event.sale)
+
+
+def _to_the_warning(request: HttpRequest, post: Delivery, part: str) -> HttpResponse:
+    """A row has no room for the warning that stands beside the button of the post's own page."""
+    messages.warning(request, _("This post was not sent yet: read the warning first."))
+    if part == "row":
+        return HttpResponse(headers={"HX-Redirect": post.get_absolute_url()})
+    return redirect(post)
 
 
 def _send(post: Delivery, seen: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from configurations.events import EventType
@@ -50,6 +51,10 @@ def failed_once(receiver, sell):
     approved = sell()
     engine.drain()
     return approved
+
+
+def make_due():
+    Delivery.objects.filter(state=State.WAITING).update(next_try_at=None)
 
 
 def state_of(post):
@@ -253,9 +258,12 @@ def test_reprocessed_together_they_go_in_order(receiver, sell, refund):
     post = refund(approved)
     engine.drain()
     receiver.posts.clear()
+    receiver.answers(500, 200)
     bulk.start(Delivery.objects.all(), asked_for="all")
+    assert engine.drain() == 1
+    make_due()
     engine.drain()
-    assert receiver.webhook_ids() == [approved.webhook_id, post.webhook_id]
+    assert receiver.webhook_ids() == [approved.webhook_id] * 2 + [post.webhook_id]
 
 
 def test_a_bulk_that_is_paused_keeps_it_from_nothing(
@@ -279,8 +287,10 @@ def test_of_the_past_too_they_go_in_order(receiver, producer, product):
     for sale in sales:
         move(sale, SaleStatus.REFUNDED)
     config = factories.make_config(producer, url=receiver.url)
-    receiver.answers(Answer(delay=0.01))
+    receiver.answers(*[500] * 20, 200)
     assert backfill.send(config, backfill.KEYS, timezone.now()) == 40
+    assert engine.drain() == 20
+    make_due()
     assert engine.drain() == 40
     assert_in_order()
 
@@ -295,9 +305,11 @@ def test_released_they_go_in_order(receiver, config, sell, refund):
         approved = sell()
         posts.append(refund(approved))
     assert {state_of(post) for post in posts} == {State.HELD}
-    receiver.answers(Answer(delay=0.01))
+    receiver.answers(*[500] * 20, 200)
     config.enable()
     Delivery.objects.filter(config=config).release()
+    assert engine.drain() == 20
+    make_due()
     assert engine.drain() == 40
     assert_in_order()
 
@@ -349,7 +361,7 @@ def _until_all_are_finished(drains, clock):
         if not Delivery.objects.filter(state=State.WAITING).exists():
             return
         drains()
-        Delivery.objects.filter(state=State.WAITING).update(next_try_at=None)
+        make_due()
     raise AssertionError(Delivery.objects.filter(state=State.WAITING).count())
 
 
@@ -405,3 +417,65 @@ def test_the_migration_fills_in_the_posts_of_before(sell, refund):
     for row in (approved, post):
         row.refresh_from_db()
     assert (approved.opens, approved.closes, post.opens, post.closes) == (code, None, None, code)
+
+
+def page_of(client, post):
+    return client.get(reverse("deliveries:detail", args=[post.pk])).content.decode()
+
+
+def test_the_owner_reads_why_it_waits_and_finds_the_approved(client, failed_once, refund, producer):
+    post = refund(failed_once)
+    client.force_login(producer.user)
+    page = page_of(client, post)
+    assert "This post waits until the approved post of this sale has ended." in page
+    assert f'href="{failed_once.get_absolute_url()}"' in page
+    assert "Send now" not in page
+    assert "after the approved post" in client.get(reverse("deliveries:history")).content.decode()
+    Delivery.objects.filter(pk=failed_once.pk).discard()
+    assert "waits until the approved" not in page_of(client, post)
+    assert "Send now" in page_of(client, post)
+
+
+def test_it_cannot_be_sent_now(client, failed_once, refund, producer):
+    post = refund(failed_once)
+    client.force_login(producer.user)
+    answer = client.post(reverse("deliveries:reprocess", args=[post.pk]) + "?as=panel")
+    assert "This post waits until the approved post of this sale has ended." in answer.content.decode()
+    assert (state_of(post), post.attempts_made) == (State.WAITING, 0)
+
+
+def test_staff_read_why_it_waits(admin_client, failed_once, refund):
+    post = refund(failed_once)
+    page = admin_client.get(reverse("admin:deliveries_delivery_change", args=[post.pk])).content.decode()
+    assert "waits until the approved post" in page
+    assert reverse("admin:deliveries_delivery_change", args=[failed_once.pk]) in page
+
+
+@pytest.mark.parametrize("way", ["row", "list"])
+def test_the_button_of_a_row_leads_to_the_warning(client, sell, refund, producer, way):
+    approved = sell()
+    engine.drain()
+    refund(approved)
+    engine.drain()
+    client.force_login(producer.user)
+    url = reverse("deliveries:reprocess", args=[approved.pk])
+    answer = client.post(f"{url}?as={way}")
+    assert answer.headers["HX-Redirect" if way == "row" else "Location"] == approved.get_absolute_url()
+    page = page_of(client, approved)
+    assert "This post was not sent yet: read the warning first." in page
+    assert "this would open an access that was closed" in page
+    assert state_of(approved) == State.DELIVERED
+    client.post(f"{url}?as=panel")  # beside the warning
+    assert state_of(approved) == State.WAITING
+
+
+def test_the_admin_says_before_it_that_an_access_would_be_opened(admin_client, sell, refund):
+    approved = sell()
+    engine.drain()
+    refund(approved)
+    page = admin_client.post(
+        reverse("admin:deliveries_delivery_changelist"),
+        {"action": "reprocess", "_selected_action": [approved.pk]},
+    )
+    assert "would open an access that was closed since" in page.content.decode()
+    assert state_of(approved) == State.DELIVERED

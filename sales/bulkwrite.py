@@ -30,12 +30,8 @@ _AS_IS |= dict.fromkeys(
     _NUMBER,
 )
 _EMPTY = frozenset({NoneType})
-_ALIKE = (
-    datetime,
-    Decimal,
-    Enum,
-)  # equal ones are written alike, so each value of a column is looked at once
-
+# Equal ones are written alike, so each value of a column is looked at once.
+_ALIKE = (datetime, Decimal, Enum)
 # Of a column of JSON, on PostgreSQL: quoted once, and not each of its values for being in an array.
 _JSON_ARRAY = "ARRAY(SELECT NULLIF(value, 'null') FROM jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS e(value, n) ORDER BY n)"
 

@@ -23,7 +23,7 @@ from sales.adminkit import (
     when,
 )
 
-from . import order, showing
+from . import order, phases, showing
 from .bulk_admin import BulkReprocessAdmin as BulkReprocessAdmin
 from .explain import explain
 from .models import BEHIND, CONFIG_SECRETS, Delivery, DeliveryAttempt, EndpointHealth, Event, State, Tally
@@ -256,8 +256,8 @@ class DeliveryAttemptAdmin(Evidence, BigTable):
     search_help_text = _("Id of the post or transaction code")
     ordering = ("-pk",)
     fields = (
-        "delivery_link", "event_link", "config_link", "number", "started_at", "duration_ms", "url", "result",
-        "happened", "detail", "late", "request", "response", "response_cut",
+        "delivery_link", "event_link", "config_link", "number", "started_at", "duration_ms", "time_went", "url",
+        "result", "happened", "detail", "late", "request", "response", "response_cut",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -282,6 +282,10 @@ class DeliveryAttemptAdmin(Evidence, BigTable):
     @admin.display(description=_("post"), ordering="delivery")
     def delivery_link(self, attempt: DeliveryAttempt) -> Any:
         return link(attempt.delivery)
+
+    @admin.display(description=_("Where the time went"))
+    def time_went(self, attempt: DeliveryAttempt) -> str:
+        return phases.in_words(attempt)
 
     @admin.display(description=_("event"))
     def event_link(self, attempt: DeliveryAttempt) -> Any:

@@ -49,15 +49,20 @@ class Failed(Exception):
 
 @dataclass(slots=True)
 class Steps:
-    """How far one request came on a connection of its own; each time is monotonic, and None until it is done."""
+    """How far one request came; each time is monotonic, and None until it is done. A kept connection has none of
+    its own before `asked_at`.
+    """
 
     began_at: float
     addresses: list[str] = field(default_factory=list)  # of the name, before they are judged
     found_at: float | None = None
+    dialled_at: float | None = None  # its addresses were found good
     address: str = ""  # the one of them that took the connection
     connected_at: float | None = None
     certificate: bytes = b""  # the server's (DER), once it was found good
     secured_at: float | None = None
+    asked_at: float | None = None  # the connection stood, so the request went out
+    answered_at: float | None = None  # the first byte came
 
 
 class Clock:
@@ -116,6 +121,8 @@ class _Timed:
         self.settimeout(clock.left())
         count = super().recv_into(memoryview(buffer)[:room], *args)
         clock.received += count
+        if count and clock.steps.answered_at is None:
+            clock.steps.answered_at = time.monotonic()
         return count
 
     def send(self, *args: Any) -> int:
@@ -175,11 +182,15 @@ class Safe:
 
     def connect(self) -> None:
         super().connect()
-        self.sock.clock = running.clock
+        clock: Clock = running.clock
+        self.sock.clock = clock
+        clock.steps.asked_at = time.monotonic()
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:  # a kept one goes by this post's clock from now on
-            self.sock.clock = running.clock
+            clock: Clock = running.clock
+            self.sock.clock = clock
+            clock.steps.asked_at = time.monotonic()
         self._unsent.clear()
         super().request(*args, **kwargs)
         super().send(b"".join(self._unsent))
@@ -199,7 +210,9 @@ class Safe:
         clock.connected = True
         self.born = time.monotonic()
         problems = []
-        for family, kind, protocol, address in self._checked_addresses(clock):
+        checked = self._checked_addresses(clock)
+        clock.steps.dialled_at = time.monotonic()
+        for family, kind, protocol, address in checked:
             try:
                 sock = self._connected(clock, family, kind, protocol, address)
             except OSError as error:

@@ -25,6 +25,12 @@ class Posted(models.Model):
 
     started_at = models.DateTimeField(_("started"))
     duration_ms = models.PositiveIntegerField(_("duration (ms)"))
+    # Where that went (phases.Phases); null where a phase did not happen, and before phases were kept.
+    name_ms = models.PositiveIntegerField(null=True, editable=False)
+    connect_ms = models.PositiveIntegerField(null=True, editable=False)
+    tls_ms = models.PositiveIntegerField(null=True, editable=False)
+    wait_ms = models.PositiveIntegerField(null=True, editable=False)
+    answer_ms = models.PositiveIntegerField(null=True, editable=False)
     url = models.CharField(_("URL"), max_length=2000)  # the configuration's on that day
     request_headers = models.JSONField(_("request headers"))  # [[name, value], …]; the token is masked
     status = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)

@@ -40,10 +40,15 @@ class Result:
 
     def facts(self) -> dict[str, Any]:
         """The columns of a `Posted`."""
-        outcome = self.outcome
+        outcome, phases = self.outcome, self.outcome.phases
         return {
             "started_at": outcome.started_at,
             "duration_ms": max(0, outcome.took // timedelta(milliseconds=1)),
+            "name_ms": phases.name_ms,
+            "connect_ms": phases.connect_ms,
+            "tls_ms": phases.tls_ms,
+            "wait_ms": phases.wait_ms,
+            "answer_ms": phases.answer_ms,
             "url": self.url,
             "request_headers": self.request_headers,
             "status": outcome.status,

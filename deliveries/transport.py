@@ -25,6 +25,7 @@ from . import names
 from .certificates import in_words
 from .connections import Clock, Failed, Steps, timed
 from .models import Problem
+from .phases import NONE, Phases
 from .pools import Adapter, Pools, Request
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Outcome:
     cut: bool  # headers or body were longer, or broke off
     took: timedelta  # until the last byte read
     started_at: datetime
+    phases: Phases = NONE
 
 
 @dataclass(slots=True)
@@ -90,7 +92,7 @@ class Transport:
     def _ask(
         self, config_id: int, url: str, headers: dict[str, str], body: bytes | None, clock: Clock
     ) -> Outcome:
-        started_at, began = timezone.now(), time.monotonic()
+        started_at, began = timezone.now(), clock.steps.began_at
         answer, place = _Answer(), ""
         with timed(clock):
             try:
@@ -101,6 +103,7 @@ class Transport:
                 )
             except Exception as error:
                 _note(answer, error, clock, place)
+        ended = time.monotonic()
         return Outcome(
             answer.status,
             answer.problem,
@@ -108,8 +111,9 @@ class Transport:
             answer.headers,
             answer.body,
             answer.cut,
-            took=timedelta(seconds=time.monotonic() - began),
+            took=timedelta(seconds=ended - began),
             started_at=started_at,
+            phases=Phases.of(clock, ended),
         )
 
     def close(self) -> None:
@@ -137,6 +141,7 @@ class Transport:
             if clock.connected or clock.received or not isinstance(_root(error), _HUNG_UP):
                 raise
         clock.fresh = True
+        clock.steps = Steps(time.monotonic())
         return self._adapter.send(request, stream=True, timeout=settings.DELIVERY_DEADLINE)
 
 

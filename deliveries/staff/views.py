@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from deliveries import hosts as holds
-from deliveries import timeline
+from deliveries import phases, timeline
 from deliveries.sale_views import send_it
 from sales.templatetags.formats import number
 
@@ -117,6 +117,7 @@ def host_page(request: HttpRequest, host: str) -> HttpResponse:
         "host": found,
         "chart": chart_of(day, user, host),
         "answers": hosts.answers(found.tally),
+        "phases": phases.means_in_words(found.tally.mean_phases),
         "waiting": hosts.waiting(host),
         "troubled": troubled,
         "configs_url": list_url(user, "configurations_webhookconfig", host__exact=host),

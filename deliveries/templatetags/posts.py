@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from configurations.models import State as ConfigState
 from configurations.models import WebhookConfig
-from deliveries import backfill, bulk, history, tallies
+from deliveries import backfill, bulk, history, phases, tallies
 from deliveries.explain import explain
 from deliveries.figures import Figures, figures_of, health_of, unsent
 from deliveries.hosts import held_hosts_of
@@ -160,6 +160,12 @@ def code_badge(came: Delivery | DeliveryAttempt, words: Any) -> dict[str, Any]:
         "words": words,
         "url": reverse("deliveries:code", args=[words.slug]) if words else "",
     }
+
+
+@register.inclusion_tag("deliveries/_phases.html")
+def phases_of(post: DeliveryAttempt | SamplePost) -> dict[str, Any]:
+    """Where its time went, as a bar and in words; nothing where that was not kept."""
+    return {"parts": phases.parts(post), "kept": phases.is_kept(post)}
 
 
 @register.filter

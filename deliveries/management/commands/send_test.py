@@ -9,6 +9,7 @@ from configurations.events import EventType
 from configurations.models import SECRETS, WebhookConfig
 from deliveries import posting, testing
 from deliveries.models import SamplePost
+from deliveries.phases import WORDS as PHASES
 from sales.commandkit import DONE, PARTLY, REFUSED, OperatorCommand
 from sales.templatetags.formats import milliseconds
 
@@ -86,6 +87,7 @@ class Command(OperatorCommand):
             "problem": post.problem,
             "detail": post.detail,
             "ms": post.duration_ms,
+            "phases": {name: getattr(post, name) for name in PHASES},
             "diagnosis": {
                 "kind": words.kind,
                 "happened": str(words.happened),

@@ -44,6 +44,8 @@ def test_no_answer_is_said_in_words(config, receiver):
     ran = manage("send_test", config.pk, "--json")
     assert ran.code == 1
     assert (ran.json["status"], ran.json["problem"]) == (None, "reset")
+    assert ran.json["phases"]["wait_ms"] is not None
+    assert ran.json["phases"]["tls_ms"] is ran.json["phases"]["answer_ms"] is None
     assert ran.json["diagnosis"]["what_to_do"]
 
 

@@ -10,6 +10,7 @@ help:
 	@echo "make check   Django's checks, migrations and the import rules alone"
 	@echo "make fmt     format the code"
 	@echo "make bench   posts per second against a bare requests loop"
+	@echo "make bench-throughput      the same"
 	@echo "make bench-paging          page 1 and page 1,000 of the History, on a million posts"
 	@echo "make bench-legacy-import   the import of a million old posts, and their pages"
 	@echo "make bench-import          rows per second of import_transactions"
@@ -42,7 +43,9 @@ fmt: .venv/.test-ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.test-ready
+bench: bench-throughput
+
+bench-throughput: .venv/.test-ready
 	@$(BIN)/python -m benchmarks.throughput
 
 bench-paging: .venv/.test-ready
@@ -99,4 +102,4 @@ venv:
 		echo "Python's venv is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 
-.PHONY: help run test lint check fmt bench bench-paging bench-legacy-import bench-import bench-fan-out messages lock debian venv
+.PHONY: help run test lint check fmt bench bench-throughput bench-paging bench-legacy-import bench-import bench-fan-out messages lock debian venv

@@ -1,10 +1,12 @@
 """Posts per second, end to end, against a bare `requests` loop with the same bodies in the same minute.
 
-    python -m benchmarks.throughput [--posts 4000] [--configurations 20]
+    python -m benchmarks.throughput [--posts 20000] [--configurations 20] [--database sqlite]
 
 A backlog is written by the way of every sale; two processes drain it, recording, signing and checking every
-address. The baseline is two processes of `requests.Session.post` that record nothing. Prints a table and a
-line of JSON. It works in a database of its own, which is gone afterwards.
+address, with the settings of production. The baseline is two processes of `requests.Session.post` that record
+nothing; it runs before and after, since others may use the machine, and the mean counts. On SQLite, and on
+PostgreSQL where there is one, each in a database of its own, which is gone afterwards. Prints a table and a line
+of JSON for each database.
 """
 
 import argparse
@@ -12,15 +14,25 @@ import json
 import multiprocessing
 import os
 import platform
+import resource
 import tempfile
 import time
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
-from .fast_receiver import fast_receiver
+from .databases import DATABASES, environment, own_database
+from .fast_receiver import receiver
 
 PROCESSES = 2
 _spawn = multiprocessing.get_context("spawn")
+
+
+class Speed(NamedTuple):
+    per_second: float
+    microseconds: (
+        float  # of processor time for each post, in our processes: what else runs here moves it little
+    )
 
 
 def _django() -> None:
@@ -48,10 +60,30 @@ def _bare_loop(barrier: Barrier, url: str, bodies: list[bytes]) -> None:
         session.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=15)
 
 
-def _timed(target, arguments: list[tuple]) -> float:
-    """Seconds from the moment that all processes stand ready until the last has ended."""
+def _counted(target, used, barrier: Barrier, *arguments) -> None:
+    """Run `target`, and add the processor time that it took from the barrier on to `used`."""
+    before = [0.0]
+
+    class _Marked:
+        def wait(self) -> None:
+            barrier.wait()
+            before[0] = _processor_time()
+
+    target(_Marked(), *arguments)
+    with used.get_lock():
+        used.value += _processor_time() - before[0]
+
+
+def _processor_time() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _timed(target, posts: int, arguments: list[tuple]) -> Speed:
+    """From the moment that all processes stand ready until the last has ended."""
     barrier = _spawn.Barrier(len(arguments) + 1)
-    processes = [_spawn.Process(target=target, args=(barrier, *given)) for given in arguments]
+    used = _spawn.Value("d", 0.0)
+    processes = [_spawn.Process(target=_counted, args=(target, used, barrier, *given)) for given in arguments]
     for process in processes:
         process.start()
     barrier.wait()
@@ -61,10 +93,10 @@ def _timed(target, arguments: list[tuple]) -> float:
     took = time.perf_counter() - started
     if any(process.exitcode for process in processes):
         raise SystemExit("A process of the benchmark failed; see above.")
-    return took
+    return Speed(posts / took, used.value * 1_000_000 / posts)
 
 
-def _write_backlog(receiver: str, posts: int, configurations: int) -> list[bytes]:
+def _write_backlog(address: str, posts: int, configurations: int) -> list[bytes]:
     """Write `posts` due deliveries over `configurations` configurations; the bodies that they will post."""
     from django.core.management import call_command
 
@@ -77,7 +109,7 @@ def _write_backlog(receiver: str, posts: int, configurations: int) -> list[bytes
     products = []
     for n in range(configurations):
         product = factories.make_product(factories.make_seller(login=False))
-        factories.make_config(product.owner, url=f"{receiver}/{n}")
+        factories.make_config(product.owner, url=f"{address}/{n}")
         products.append(product)
     for start in range(0, posts, 500):
         numbers = range(start, min(start + 500, posts))
@@ -89,49 +121,85 @@ def _write_backlog(receiver: str, posts: int, configurations: int) -> list[bytes
     return [body] * posts
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--posts", type=int, default=4000)
-    parser.add_argument("--configurations", type=int, default=20)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="webhookhub-bench-") as folder, fast_receiver() as receiver:
-        os.environ |= {
-            "DJANGO_SETTINGS_MODULE": "webhookhub.settings",
-            "DATABASE_URL": f"sqlite:///{Path(folder) / 'bench.sqlite3'}",
-            "BROKER_URL": "orm",
-            "CACHE_DIR": str(Path(folder) / "cache"),
-            "DEBUG": "True",
-            "DELIVERY_ALLOWED_NETWORKS": "127.0.0.0/8",
-            "DELIVERY_ALLOWED_PORTS": receiver.rsplit(":", 1)[1],
-        }
-        _django()
-        bodies = _write_backlog(receiver, options.posts, options.configurations)
-        ours = options.posts / _timed(_drain, [()] * PROCESSES)
-        half = options.posts // PROCESSES
-        bare = options.posts / _timed(_bare_loop, [(f"{receiver}/hook", bodies[:half])] * PROCESSES)
-        from deliveries.models import Delivery, State
+def _measure(database: str, address: str, posts: int, configurations: int) -> None:
+    """Run it on one database and print what came out; in a process of its own, since Django is set up once."""
+    import psycopg
 
-        delivered = Delivery.objects.filter(state=State.DELIVERED).count()
-    if delivered != options.posts:
-        raise SystemExit(f"Only {delivered} of {options.posts} posts were delivered.")
-    print(f"{options.posts} posts, {options.configurations} configurations, {PROCESSES} processes, SQLite")
-    print(f"  webhookhub           {ours:8.0f} posts/s")
-    print(f"  bare requests loop   {bare:8.0f} posts/s")
-    print(f"  ratio                {ours / bare:8.2f}")
+    with tempfile.TemporaryDirectory(prefix="webhookhub-bench-") as folder:
+        try:
+            with own_database(database, folder) as url:
+                os.environ |= environment(
+                    url,
+                    folder,
+                    DELIVERY_ALLOWED_NETWORKS="127.0.0.0/8",  # the receiver's
+                    DELIVERY_ALLOWED_PORTS=str(urlsplit(address).port),
+                )
+                _django()
+                ours, bare = _drain_and_baseline(address, posts, configurations)
+                _close()
+        except psycopg.OperationalError as error:
+            print(f"{database} cannot be reached: {error}")
+            return
+    print(f"{database}: {posts} posts, {configurations} configurations, {PROCESSES} processes")
+    for name, speed in (("webhookhub", ours), ("bare requests loop", bare)):
+        print(f"  {name:20} {speed.per_second:8.0f} posts/s {speed.microseconds:8.0f} µs of processor a post")
+    print(f"  {'ratio':20} {ours.per_second / bare.per_second:8.2f}")
     print(
         json.dumps(
             {
                 "benchmark": "throughput",
-                "database": "sqlite",
-                "ratio": round(ours / bare, 3),
-                "posts_per_second": round(ours),
-                "baseline_posts_per_second": round(bare),
+                "database": database,
+                "ratio": round(ours.per_second / bare.per_second, 3),
+                "posts_per_second": round(ours.per_second),
+                "baseline_posts_per_second": round(bare.per_second),
+                "processor_microseconds_per_post": round(ours.microseconds),
+                "baseline_processor_microseconds_per_post": round(bare.microseconds),
+                "posts": posts,
                 "machine": f"{os.cpu_count()} cores, {platform.machine()}",
             }
-        )
+        ),
+        flush=True,
     )
+
+
+def _drain_and_baseline(address: str, posts: int, configurations: int) -> tuple[Speed, Speed]:
+    bodies = _write_backlog(address, posts, configurations)
+    half = [(f"{address}/hook", bodies[: posts // PROCESSES])] * PROCESSES
+    before = _timed(_bare_loop, posts, half)
+    ours = _timed(_drain, posts, [()] * PROCESSES)
+    after = _timed(_bare_loop, posts, half)
+    from deliveries.models import Delivery, DeliveryAttempt, State
+
+    delivered = Delivery.objects.filter(state=State.DELIVERED).count()
+    if delivered != posts or DeliveryAttempt.objects.count() != posts:
+        raise SystemExit(f"Only {delivered} of {posts} posts were delivered, or not each by one attempt.")
+    return ours, Speed(*((one + other) / 2 for one, other in zip(before, after, strict=True)))
+
+
+def _close() -> None:
+    from django.db import connections
+
+    connections.close_all()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--posts", type=int, default=20_000)
+    parser.add_argument("--configurations", type=int, default=20)
+    parser.add_argument("--database", choices=DATABASES, help="this one only")
+    options = parser.parse_args()
+    with receiver() as (address, name):
+        print(f"The receiver is {name}.", flush=True)
+        for database in [options.database] if options.database else DATABASES:
+            run = _spawn.Process(
+                target=_measure, args=(database, address, options.posts, options.configurations)
+            )
+            run.start()
+            run.join()
+            if run.exitcode:
+                raise SystemExit(run.exitcode)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from .names import Answer, Names
 IDLE_FOR = 15.0  # seconds after which an unused connection is closed: an unasked answer may come on it
 LIVES_FOR = 60.0  # seconds, so that a changed DNS answer is heard
 EXPLAIN_FOR = 2.0  # seconds that a look at a bad certificate may take
+NO_DIFFERENCE = 0.02  # seconds of a time limit
 FRAMING = 1024 * 1024  # bytes that may come after the head: the body that is kept, in the smallest chunks
 
 _QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
@@ -109,6 +110,12 @@ class _Timed:
     """A socket whose every call ends when the clock does. In the TLS handshake it has none, and one timeout."""
 
     clock: Clock | None = None
+
+    def settimeout(self, value: float | None) -> None:
+        """Each change costs a system call, and the lock of the interpreter: what makes no difference is left out."""
+        present = self.gettimeout()
+        if value is None or present is None or abs(value - present) > NO_DIFFERENCE:
+            super().settimeout(value)
 
     def recv_into(self, buffer: Any, *args: int) -> int:
         clock = self.clock

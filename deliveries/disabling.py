@@ -15,7 +15,7 @@ from django.utils import timezone
 from configurations.models import Reason, WebhookConfig
 from configurations.models import State as ConfigState
 
-from . import mails
+from . import mails, writing
 from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, EndpointHealth, HeldHost, Problem
 from .results import Result, storable
 
@@ -111,7 +111,7 @@ _NOTED = [
 def after_attempts(results: Iterable[Result]) -> None:
     """Note what came of these posts; disable whose run of failures is long enough, enable what works again.
 
-    Call it in the transaction that records them. One select and one upsert, however many posts there are, and a
+    Call it in the transaction that records them. One select and one update, however many posts there are, and a
     few queries more for a configuration that is new here, or is disabled or enabled.
     """
     tried = [result for result in results if result.outcome.problem != Problem.OURS]
@@ -119,9 +119,7 @@ def after_attempts(results: Iterable[Result]) -> None:
         return
     with transaction.atomic():
         noted = _noted(tried, _locked({result.delivery.config_id for result in tried}))
-        EndpointHealth.objects.bulk_create(
-            noted, update_conflicts=True, unique_fields=["config"], update_fields=_NOTED
-        )
+        writing.update(EndpointHealth, _NOTED, [writing.values(health, _NOTED) for health in noted])
         for health in noted:
             _act_on(health)
 

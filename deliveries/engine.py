@@ -21,16 +21,11 @@ How the engine and `disabling` work together:
 
 import logging
 import os
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from queue import Empty, SimpleQueue
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -40,8 +35,10 @@ from django.utils import timezone
 from . import disabling, leases, posting, wake
 from .choices import Lane
 from .models import LEASE, Delivery
+from .process import garbage_collected_rarely, told_to_end
 from .results import Result, ours
 from .transport import Outcome, Transport
+from .workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -49,15 +46,17 @@ logger = logging.getLogger(__name__)
 FEWEST_SLOTS, MOST_SLOTS = 4, 48
 BULK_SLOTS = MOST_SLOTS // 4  # of bulk reprocesses, beside those of the fresh posts, which never wait for one
 SLOW = 0.05  # seconds: an answer that takes longer makes room for more threads
+AHEAD = 24  # posts that wait ready for a thread while all answers are fast
 # In flight at most for one configuration, and as long as slots stay free.
 A_CONFIGURATION, WHILE_IDLE = 4, 8
-BATCH, BATCH_PER_SLOT = 200, 25  # rows claimed at once, at most
+BATCH, BATCH_PER_SLOT = 200, 50  # rows claimed at once, at most
 RENEW_EVERY = LEASE.total_seconds() / 6
 MARGIN = LEASE.total_seconds() / 9  # of the lease that is left when the slowest answer is here
 LOOK_AGAIN = 0.1  # seconds after a claim that got all there was
 TICK = 0.2  # seconds: how soon a stop is noticed
 RECORD_SOON = 0.1  # seconds that an outcome may wait for others to be recorded with
-RECORD_AT = 100  # outcomes
+IN_A_BACKLOG = 0.25  # seconds, while more waits to be sent
+RECORD_AT = 200  # outcomes
 RECORD_AGAIN = 0.5  # seconds
 KEEP_TRYING = 30.0  # seconds in which outcomes are kept while the database is out of reach
 
@@ -78,9 +77,9 @@ def drain(
     Raises DatabaseError if the database is out of reach.
     """
     budget = settings.DELIVERY_DRAIN_BUDGET if budget is None else budget
-    with _told_to_end() as ends, ThreadPoolExecutor(MOST_SLOTS + BULK_SLOTS, "post") as pool:
+    with told_to_end() as ends, garbage_collected_rarely():
         until = time.monotonic() + budget
-        return _Drain(pool, until, lambda: ends() or (stop is not None and stop()), told).run()
+        return _Drain(until, lambda: ends() or (stop is not None and stop()), told).run()
 
 
 @lru_cache(maxsize=1)
@@ -109,7 +108,8 @@ class _Post:
     claimed_at: float
     probe: bool = False
     headers: dict[str, str] = field(default_factory=dict)
-    started_at: float = 0.0
+    start_by: float = 0.0  # later its answer might come after the lease
+    started_at: float = 0.0  # 0 while it waits for a thread
     done_at: float = 0.0
     outcome: Outcome | None = None
 
@@ -121,6 +121,9 @@ class _Post:
     def is_bulk(self) -> bool:
         return self.delivery.lane == Lane.BULK
 
+    def is_slow(self, now: float) -> bool:
+        return 0 < self.started_at < now - SLOW
+
     def result(self) -> Result:
         return Result(self.delivery, self.url, posting.stored(self.headers), self.outcome, self.probe)
 
@@ -128,15 +131,13 @@ class _Post:
 class _Drain:
     """One run of the engine. A post goes from `unsent` to `flying` to `landed`, and leaves when it is recorded."""
 
-    def __init__(
-        self, pool: ThreadPoolExecutor, until: float, stop: Callable[[], bool], told: Told | None
-    ) -> None:
-        self.pool, self.until, self.stop, self.told = pool, until, stop, told
+    def __init__(self, until: float, stop: Callable[[], bool], told: Told | None) -> None:
+        self.until, self.stop, self.told = until, stop, told
+        self.workers = Workers(self._send)
         self.claim_id: UUID = uuid4()
         self.transport = transport()
         self.unsent: list[_Post] = []
         self.flying: dict[int, _Post] = {}  # by the delivery's id, the oldest first
-        self.finished: SimpleQueue[_Post] = SimpleQueue()  # what the threads hand back
         self.landed: list[_Post] = []
         self.in_flight: Counter[int] = Counter()  # by configuration
         self.bulk_flying = 0
@@ -152,6 +153,10 @@ class _Drain:
         self.made = 0
 
     def run(self) -> int:
+        with self.workers:
+            return self._run()
+
+    def _run(self) -> int:
         leases.recover()
         if not self._is_over():
             now = time.monotonic()
@@ -209,7 +214,7 @@ class _Drain:
         waiting = Counter(post.delivery.config_id for post in unsent)
         in_flight = Counter(post.delivery.config_id for post in flying)
         full = {config for config, count in waiting.items() if count >= A_CONFIGURATION}
-        slow = {post.delivery.config_id for post in flying if now - post.started_at > SLOW}
+        slow = {post.delivery.config_id for post in flying if post.is_slow(now)}
         return full | {config for config in slow if in_flight[config] >= A_CONFIGURATION}
 
     def _take_on(self, deliveries: list[Delivery], claimed_at: float, *, probe: bool = False) -> None:
@@ -240,23 +245,34 @@ class _Drain:
         """Fresh posts have all slots to themselves; a bulk reprocess has those that they leave, and no more than its own."""
         if post.is_bulk:
             return self.bulk_flying < BULK_SLOTS and len(self.flying) < self.slots
-        return len(self.flying) - self.bulk_flying < self.slots
+        return len(self.flying) - self.bulk_flying < self.slots + self._ahead()
+
+    def _ahead(self) -> int:
+        """How many may wait ready for a thread: behind a slow answer, or one of a bulk reprocess, none."""
+        return AHEAD if self.slots == FEWEST_SLOTS and not self.bulk_flying else 0
 
     def _start(self, post: _Post) -> bool:
         """False, and the drain ends, if the lease might run out before the answer is here."""
-        post.started_at = time.monotonic()
-        if post.started_at - max(post.claimed_at, self.renewed_at) > lease_left_to_start():
+        post.start_by = max(post.claimed_at, self.renewed_at) + lease_left_to_start()
+        if time.monotonic() > post.start_by:
             self.ended = True
             return False
         self.flying[post.delivery.pk] = post
         self.in_flight[post.delivery.config_id] += 1
         self.bulk_flying += post.is_bulk
-        self.pool.submit(self._send, post)
+        self.workers.give(post)
+        self.workers.at_least(min(self.slots + self.bulk_flying, len(self.flying)))
         return True
 
     def _send(self, post: _Post) -> None:
-        """In a thread of the pool: no database, all that is needed was read with the claim."""
-        delivery = post.delivery
+        """In a thread of its own: no database, all that is needed was read with the claim.
+
+        It stays without an outcome if it came to the thread too late.
+        """
+        delivery, now = post.delivery, time.monotonic()
+        if now > post.start_by:
+            return
+        post.started_at = now
         try:
             body = posting.body_of(delivery)
             delivery.body = body.decode()
@@ -267,34 +283,38 @@ class _Drain:
             logger.exception("%s cannot be posted.", delivery)
             post.outcome = ours(error, timezone.now())
         post.done_at = time.monotonic()
-        self.finished.put(post)
 
     def _collect(self) -> None:
         """Wait for an answer, but no longer than until something else may be due; take all that are there."""
         if not self.flying:
             return
-        try:
-            post = self.finished.get(timeout=SLOW if self.landed or self.unsent else TICK)
-            while True:
-                self._land(post)
-                post = self.finished.get_nowait()
-        except Empty:
-            self._grow()
+        for post in self.workers.done(timeout=SLOW if self.landed or self.unsent else TICK):
+            self._land(post)
+        self._grow()
 
     def _land(self, post: _Post) -> None:
-        del self.flying[post.delivery.pk]
-        self.in_flight[post.delivery.config_id] -= 1
-        self.bulk_flying -= post.is_bulk
+        self._no_longer_flying(post)
+        if post.outcome is None:
+            self.ended = True
+            self.unsent.append(post)
+            return
         self.landed.append(post)
         if post.done_at - post.started_at < SLOW:
             self.slots = max(FEWEST_SLOTS, self.slots - 1)
 
+    def _no_longer_flying(self, post: _Post) -> None:
+        del self.flying[post.delivery.pk]
+        self.in_flight[post.delivery.config_id] -= 1
+        self.bulk_flying -= post.is_bulk
+
     def _grow(self) -> None:
         """More slots where half of them or more wait for slow answers while others want to start."""
         now = time.monotonic()
-        slow = sum(now - post.started_at > SLOW for post in self.flying.values())
-        if self.unsent and len(self.flying) >= self.slots and slow * 2 >= self.slots:
+        slow = sum(post.is_slow(now) for post in self.flying.values())
+        wanted = self.unsent or self.workers.waiting()
+        if wanted and len(self.flying) >= self.slots and slow * 2 >= self.slots:
             self.slots = min(MOST_SLOTS, self.slots + FEWEST_SLOTS)
+            self.workers.at_least(min(self.slots + self.bulk_flying, len(self.flying)))
 
     # --- keep the lease
 
@@ -320,8 +340,11 @@ class _Drain:
 
     def _end_in_time(self) -> None:
         """Once the time is up, what has not begun goes back."""
-        if not self.unsent or not self._is_over():
+        if not (self.unsent or self.workers.waiting()) or not self._is_over():
             return
+        for post in self.workers.take_back():
+            self._no_longer_flying(post)
+            self.unsent.append(post)
         try:
             for probes in (False, True):
                 leases.give_back(
@@ -348,8 +371,11 @@ class _Drain:
         if now < self.record_again_at:
             if quiet:
                 time.sleep(TICK)
-        elif quiet or len(self.landed) >= RECORD_AT or now - self.landed[0].done_at >= RECORD_SOON:
+        elif quiet or len(self.landed) >= RECORD_AT or now - self.landed[0].done_at >= self._record_within():
             self._record(now)
+
+    def _record_within(self) -> float:
+        return IN_A_BACKLOG if len(self.unsent) > AHEAD else RECORD_SOON
 
     def _record(self, now: float) -> None:
         """Outcomes outlive a database that is away for a while; after that they are left to the lease."""
@@ -391,23 +417,3 @@ class _Drain:
 def lease_left_to_start() -> float:
     """Seconds after a good renewal in which a post may begin, so that its answer is here before the lease ends."""
     return LEASE.total_seconds() - settings.DELIVERY_DEADLINE - MARGIN
-
-
-@contextmanager
-def _told_to_end() -> Iterator[Callable[[], bool]]:
-    """Hear SIGTERM and SIGINT while the drain lasts; they take effect when the drain is done."""
-    if threading.current_thread() is not threading.main_thread():  # only there can signals be heard
-        yield lambda: False
-        return
-    told: list[int] = []
-    before = {
-        signum: signal.signal(signum, lambda signum, _: told.append(signum))
-        for signum in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield lambda: bool(told)
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler or signal.SIG_DFL)
-        for signum in set(told):
-            os.kill(os.getpid(), signum)

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from configurations.models import SECRETS, WebhookConfig
 from configurations.models import State as ConfigState
 
-from . import bulk, disabling, retries
+from . import bulk, disabling, retries, writing
 from .choices import FINISHED, Lane
 from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, State
 from .reprocessing import OUT_OF_BULK, BulkReprocess, discarded_or_as_before, held_or_as_before
@@ -127,6 +127,7 @@ def _take(wanted: DeliveryQuerySet, claim_id: UUID) -> list[Delivery]:
         pks = list(wanted.values_list("pk", flat=True))
         if not pks:
             return []
+        _commit_soon()
         Delivery.objects.filter(pk__in=pks).update(
             state=State.SENDING, claim_id=claim_id, lease_until=Now() + Value(LEASE, models.DurationField())
         )
@@ -138,6 +139,17 @@ def _take(wanted: DeliveryQuerySet, claim_id: UUID) -> list[Delivery]:
     for delivery in deliveries:
         delivery.config = configs[delivery.config_id]
     return deliveries
+
+
+def _commit_soon() -> None:
+    """The commit of this transaction does not wait for the disk, where the database can do that.
+
+    A power loss may take the last moment of it: the post is then claimed once more, and sent once more. That it is
+    to be sent, the sale's own transaction has made sure of.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = off")
 
 
 def renew(claim_id: UUID) -> int:
@@ -176,6 +188,7 @@ def record(claim_id: UUID, results: Sequence[Result]) -> None:
     nothing written, and the call may be repeated.
     """
     with transaction.atomic():
+        _commit_soon()
         rows = (
             Delivery.objects.select_for_update()
             .filter(pk__in=[r.delivery.pk for r in results])
@@ -205,17 +218,13 @@ def record(claim_id: UUID, results: Sequence[Result]) -> None:
             if result.delivery.pk in redacted:
                 _forget_the_buyer(result)
             (late if result.late else ours).append(result)
-        # Every one of these rows exists, so this is an UPDATE of all of them in one statement.
-        Delivery.objects.bulk_create(
-            [result.delivery for result in ours],
-            update_conflicts=True,
-            unique_fields=["pk"],
-            update_fields=_RECORDED,
-        )
-        Delivery.objects.filter(pk__in=[r.delivery.pk for r in late]).update(
-            attempts_made=F("attempts_made") + 1
-        )
-        DeliveryAttempt.objects.bulk_create([r.attempt(r.delivery.attempts_made) for r in results])
+        writing.update(Delivery, _RECORDED, [writing.values(result.delivery, _RECORDED) for result in ours])
+        if late:
+            Delivery.objects.filter(pk__in=[r.delivery.pk for r in late]).update(
+                attempts_made=F("attempts_made") + 1
+            )
+        attempts = [result.attempt() for result in results]
+        writing.insert(DeliveryAttempt, list(attempts[0]), [list(row.values()) for row in attempts])
         _judge(results)
 
 

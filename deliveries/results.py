@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from . import retries
-from .models import Delivery, DeliveryAttempt, Problem
+from .models import Delivery, Problem
 from .transport import Outcome
 
 _PAGE = re.compile(rb"<!doctype\s+html|<html[\s>]", re.IGNORECASE)
@@ -34,9 +34,15 @@ class Result:
     def delivered(self) -> bool:
         return self.next.delivered
 
-    def attempt(self, number: int) -> DeliveryAttempt:
-        """The row that keeps it, not saved yet."""
-        return DeliveryAttempt(delivery=self.delivery, number=number, late=self.late, **self.facts())
+    def attempt(self) -> dict[str, Any]:
+        """The columns of the DeliveryAttempt that keeps it, once the delivery is as recorded."""
+        delivery = self.delivery
+        return {
+            "delivery": delivery.pk,
+            "number": delivery.attempts_made,
+            "late": self.late,
+            **self.facts(),
+        }
 
     def facts(self) -> dict[str, Any]:
         """The columns of a `Posted`."""

@@ -1,0 +1,107 @@
+"""Many rows written at once, without a model instance or an expression for each: half of what recording cost.
+
+`bulk_create` makes SQL of every value of every row. Here a statement is prepared once; where the database is
+PostgreSQL all the rows go in one, as JSON, which costs a fifth of arrays or VALUES.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from enum import Enum
+from functools import cache
+from typing import Any
+
+from django.db import connection, models
+
+_AS_THEY_ARE = (str, int, bool, float, type(None))  # but in a JSON field
+
+
+def insert(model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write new rows of `model`, each the values of the fields `names`; the others have their database's default."""
+    if rows:
+        fields = _fields(model, tuple(names))
+        _execute(_insertion(model, fields, connection.vendor), fields, rows)
+
+
+def update(model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Set the fields `names` of the rows of `model`. Each row: the values, and then the primary key."""
+    if rows:
+        fields = _fields(model, (*names, "pk"))
+        _execute(_updating(model, fields, connection.vendor), fields, rows)
+
+
+def values(instance: models.Model, names: Sequence[str]) -> list[Any]:
+    """A row for `update`."""
+    return [*(getattr(instance, name) for name in names), instance.pk]
+
+
+@cache
+def _fields(model: type[models.Model], names: tuple[str, ...]) -> tuple[models.Field, ...]:
+    meta = model._meta
+    return tuple(meta.pk if name == "pk" else meta.get_field(name) for name in names)
+
+
+@cache
+def _insertion(model: type[models.Model], fields: tuple[models.Field, ...], vendor: str) -> str:
+    quote = connection.ops.quote_name
+    into = f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(f.column) for f in fields)})"
+    if vendor == "postgresql":
+        return f"{into} SELECT * FROM {_recordset(fields)}"  # noqa: S608
+    return f"{into} VALUES ({', '.join(['%s'] * len(fields))})"
+
+
+@cache
+def _updating(model: type[models.Model], fields: tuple[models.Field, ...], vendor: str) -> str:
+    quote = connection.ops.quote_name
+    table, (*columns, key) = quote(model._meta.db_table), [quote(field.column) for field in fields]
+    if vendor == "postgresql":
+        sets = ", ".join(f"{column} = given.{column}" for column in columns)
+        return f"UPDATE {table} SET {sets} FROM {_recordset(fields)} WHERE {table}.{key} = given.{key}"  # noqa: S608
+    sets = ", ".join(f"{column} = %s" for column in columns)
+    return f"UPDATE {table} SET {sets} WHERE {key} = %s"  # noqa: S608
+
+
+def _recordset(fields: Sequence[models.Field]) -> str:
+    # Without a length: a cast to varchar(5) would cut what is too long, and not refuse it.
+    types = [field.rel_db_type(connection).split("(")[0] for field in fields]
+    columns = [connection.ops.quote_name(field.column) for field in fields]
+    of = ", ".join(" ".join(pair) for pair in zip(columns, types, strict=True))
+    return f"json_to_recordset(%s::json) AS given({of})"
+
+
+def _execute(statement: str, fields: Sequence[models.Field], rows: Sequence[Sequence[Any]]) -> None:
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            columns = [field.column for field in fields]
+            given = [dict(zip(columns, row, strict=True)) for row in rows]
+            cursor.execute(statement, [json.dumps(given, default=_in_json)])
+        else:
+            cursor.executemany(statement, list(_prepared(fields, rows)))
+
+
+def _in_json(value: Any) -> str:
+    """As PostgreSQL reads it out of a JSON string."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"\\x{value.hex()}"
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _prepared(fields: Sequence[models.Field], rows: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
+    """As the database takes them. A moment that many rows share is made ready once."""
+    moments: dict[tuple[datetime, models.Field], Any] = {}
+    is_json = [isinstance(field, models.JSONField) for field in fields]
+    for row in rows:
+        prepared = []
+        for value, field, of_json in zip(row, fields, is_json, strict=True):
+            if isinstance(value, Enum):
+                value = value.value
+            if of_json or not isinstance(value, _AS_THEY_ARE):
+                if isinstance(value, datetime):
+                    key = value, field
+                    if key not in moments:
+                        moments[key] = field.get_db_prep_save(value, connection)
+                    value = moments[key]
+                else:
+                    value = field.get_db_prep_save(value, connection)
+            prepared.append(value)
+        yield prepared

@@ -22,7 +22,7 @@ run: .venv/.run-ready
 	@exec $(BIN)/python -m webhookhub.launch
 
 test: .venv/.test-ready debian lint check
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m tests.run
 	@$(BIN)/python -m tests.postgres_redis
 
 lint: .venv/.test-ready

@@ -4,12 +4,13 @@ Where one of the two is missing it says so and ends well; a fresh machine has ne
 """
 
 import os
-import subprocess
 import sys
 from urllib.parse import urlsplit
 
 import psycopg
 import redis
+
+from .run import run
 
 DATABASE_URL = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 BROKER_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/5")
@@ -38,20 +39,7 @@ def main() -> int:
         return 0
     environment = os.environ | {"DATABASE_URL": DATABASE_URL, "BROKER_URL": BROKER_URL}
     environment.pop("WEBHOOKHUB_TEST_RUN", None)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "tests/deliveries",
-        "tests/legacy_posts",
-        "--numprocesses",
-        "2",
-        "--dist",
-        "loadgroup",
-        "-k",
-        CHOSEN,
-    ]
-    return subprocess.run(command, env=environment).returncode
+    return run(["tests/deliveries", "tests/legacy_posts", "-k", CHOSEN], environment)
 
 
 if __name__ == "__main__":

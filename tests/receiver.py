@@ -18,6 +18,7 @@ class Post:
     body: bytes
     method: str = "POST"
     at: float = field(default_factory=time.monotonic)
+    sender: str = ""  # the address that it came from
 
 
 @dataclass
@@ -32,9 +33,9 @@ class Answer:
 
 
 class Receiver:
-    """`with Receiver() as receiver:` listens on 127.0.0.1. `answers(...)` sets what comes next; the last one stays."""
+    """`with Receiver() as receiver:` listens on `host`. `answers(...)` sets what comes next; the last one stays."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.posts: list[Post] = []
         self._answers: deque[Answer] = deque([Answer()])
         self._changed = threading.Condition()
@@ -47,7 +48,9 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 headers = {k.lower(): v for k, v in self.headers.items()}
-                answer = receiver._got(Post(self.path, headers, body, self.command))
+                answer = receiver._got(
+                    Post(self.path, headers, body, self.command, sender=self.client_address[0])
+                )
                 if answer.delay:
                     receiver._ended.wait(answer.delay)
                 if answer.close:
@@ -73,9 +76,9 @@ class Receiver:
             def handle_error(self, *args: object) -> None:
                 pass  # a client that was killed in the middle is part of the tests
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server((host, 0), Handler)
         self.port: int = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/hook"
+        self.url = f"http://{host}:{self.port}/hook"
 
     def __enter__(self) -> "Receiver":
         threading.Thread(

@@ -12,16 +12,17 @@ import redis
 
 
 class RedisServer:
-    """`with RedisServer() as server:`; skips the test where there is no redis-server."""
+    """`with RedisServer() as server:`; skips the test where there is no redis-server. It listens on `host`."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self._binary = shutil.which("redis-server")
         if self._binary is None:
             pytest.skip("redis-server is not installed.")
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.bind((host, 0))
             self.port: int = free.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.host = host
+        self.url = f"redis://{host}:{self.port}/0"
         self._process: subprocess.Popen | None = None
 
     def __enter__(self) -> "RedisServer":
@@ -34,14 +35,15 @@ class RedisServer:
         self._dir.cleanup()
 
     def start(self) -> None:
-        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        arguments = ["--port", str(self.port), "--bind", self.host, "--protected-mode", "no"]
+        arguments += ["--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(
             [self._binary, *arguments, "--dir", self._dir.name], stdout=subprocess.DEVNULL
         )
         until = time.monotonic() + 10
         while True:
             try:
-                with redis.Redis(port=self.port) as client:
+                with redis.Redis(self.host, self.port) as client:
                     client.ping()
                 return
             except redis.ConnectionError:

@@ -6,6 +6,6 @@ import sys
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webhookhub.settings")
-    from django.core.management import execute_from_command_line
+    from webhookhub import start
 
-    execute_from_command_line(sys.argv)
+    start.command_line(sys.argv)

@@ -31,7 +31,7 @@ SECRET_KEY = env.str("SECRET_KEY", "")
 if not SECRET_KEY:
     if not DEBUG:
         raise ImproperlyConfigured(
-            "SECRET_KEY is not set. Put a long random value into the environment or into .env "
+            "SECRET_KEY is not set: put a long random value into the environment or into .env "
             "(python -c 'import secrets; print(secrets.token_urlsafe(50))')."
         )
     SECRET_KEY = "only-for-debugging-on-this-machine-" + "x" * 32
@@ -263,9 +263,9 @@ FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEY", default=[])
 if not FIELD_ENCRYPTION_KEYS:
     if not DEBUG:
         raise ImproperlyConfigured(
-            "FIELD_ENCRYPTION_KEY is not set. It encrypts the signing secrets and tokens in the database: make "
+            "FIELD_ENCRYPTION_KEY, which encrypts the signing secrets and tokens in the database, is not set: make "
             "one with python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())' "
-            "and keep it safe; without it they cannot be read again."
+            "and keep it safe, since without it they cannot be read again."
         )
     FIELD_ENCRYPTION_KEYS = ["b25seS1mb3ItZGVidWdnaW5nLW9uLXRoaXMtcGMtMDA="]
 

@@ -2,7 +2,7 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+from webhookhub import start
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webhookhub.settings")
-application = get_wsgi_application()
+application = start.wsgi_application()

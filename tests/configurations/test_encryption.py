@@ -4,10 +4,13 @@ import io
 
 import pytest
 from cryptography.fernet import Fernet
+from django.apps import apps
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import TextField
+from django.db.models.functions import Cast
 
 from configurations import encryption
 from configurations.models import SECRETS, Token, WebhookConfig
@@ -161,3 +164,66 @@ def test_a_value_that_is_no_key_stops_the_start(keys, key):
     keys(NEW, key)
     with pytest.raises(ImproperlyConfigured, match="FIELD_ENCRYPTION_KEY holds a value that is no key"):
         encryption.check_keys()
+
+
+# --- What rotate_keys takes along ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def others(keys, monkeypatch):
+    """Another app's JSON column, of which some texts went through encrypt()."""
+    monkeypatch.setattr(
+        encryption, "_also_in", {*encryption._also_in, ("configurations.WebhookConfig", "events")}
+    )
+    config = make_config(events=["plain", encryption.encrypt("one"), {"secret": encryption.encrypt("two")}])
+    make_config(events=["PURCHASE_APPROVED"])
+    return config
+
+
+def test_texts_within_json_are_renewed_too(others, keys):
+    keys(NEW, OLD)
+    assert "WebhookConfig.events: 0 have the newest key, 1 would get it." in rotate(dry_run=True)
+    assert "WebhookConfig.events: 0 have the newest key, 1 got it." in rotate()
+    assert "WebhookConfig.events: 1 have the newest key, 0 got it." in rotate()
+    keys(NEW)
+    others.refresh_from_db()
+    plain, one, two = others.events
+    assert (plain, encryption.decrypt(one), encryption.decrypt(two["secret"])) == ("plain", "one", "two")
+
+
+def test_texts_within_json_are_looked_at_as_we_start(others, keys):
+    keys(NEW)
+    assert any("WebhookConfig.events" in text for text in complaints())
+
+
+def test_no_column_holds_a_token_that_rotate_keys_does_not_know(rows):
+    """Of every table, the queue's and the sessions' too; one that is encrypted in a new way fails here."""
+    known = {(field.model._meta.db_table, field.column) for field in encryption.fields()}
+    found = set()
+    for model in apps.get_models():
+        for field in model._meta.local_concrete_fields:
+            texts = model._base_manager.annotate(text=Cast(field.name, TextField())).values_list(
+                "text", flat=True
+            )
+            if any("gAAAA" in text for text in texts if text):
+                found.add((model._meta.db_table, field.column))
+    assert found
+    assert found <= known
+
+
+def test_stopped_in_the_middle_the_next_run_goes_on(rows, keys, monkeypatch):
+    keys(NEW, OLD)
+    before, replace, replaced = everything(), encryption._replace, []
+
+    def stop(*args):
+        if len(replaced) == 2:
+            raise KeyboardInterrupt
+        replaced.append(replace(*args))
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as stopped:
+        patched.setattr(encryption, "_replace", stop)
+        rotate()
+    assert stopped.value.code == 130
+    assert "2 have the newest key" in rotate()
+    keys(NEW)
+    assert everything() == before

@@ -23,6 +23,7 @@ from sales.models import AbandonedCart, Product, Seller, Subscription, Transacti
 
 from . import relevance, retries
 from .choices import FINISHED, Audience, Lane, Problem, State
+from .fast_json import Decoder
 from .held import HeldHost
 from .posted import Posted
 from .posted import SamplePost as SamplePost  # a model too, beside what it shares with attempts
@@ -47,7 +48,7 @@ class Event(models.Model):
     type = models.CharField(_("event"), max_length=40, choices=EventType)
     occurred_at = models.DateTimeField(_("occurred"))
     # contract.snapshot's to_json(); empty of a post of the former system, whose deliveries have their body as it was.
-    snapshot = models.JSONField(_("snapshot"))
+    snapshot = models.JSONField(_("snapshot"), decoder=Decoder)
     # {id of a configuration: a value of configurations.models.Mismatch}
     mismatches = models.JSONField(_("why not"), default=dict)
 

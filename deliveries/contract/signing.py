@@ -4,8 +4,8 @@ Source: https://www.standardwebhooks.com
 """
 
 import base64
-import hashlib
 import hmac
+from functools import lru_cache
 
 PREFIX = "whsec_"
 KEY_SIZES = range(24, 65)  # bytes
@@ -21,10 +21,11 @@ def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
     if "." in webhook_id:
         raise ValueError(f"The webhook id {webhook_id!r} has a dot.")
     message = b".".join((webhook_id.encode(), str(int(timestamp)).encode(), body))
-    digest = hmac.digest(key_of(secret), message, hashlib.sha256)
+    digest = hmac.digest(key_of(secret), message, "sha256")  # by name: OpenSSL's own, in one call
     return "v1," + base64.b64encode(digest).decode()
 
 
+@lru_cache(maxsize=1024)
 def key_of(secret: str) -> bytes:
     """The bytes of a secret. Raises ValueError for one that receivers' libraries would read otherwise."""
     try:

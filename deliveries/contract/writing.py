@@ -1,6 +1,5 @@
 """How a table of parameters becomes an object of JSON, and where the security token goes."""
 
-import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -8,6 +7,8 @@ from decimal import Decimal
 from functools import cache
 from itertools import groupby
 from typing import Any
+
+import orjson
 
 from . import parameters
 from .facts import LISTS
@@ -48,7 +49,7 @@ def document(version: str, event_type: str, snapshot: Any, audience: str) -> dic
 
 def dumps(post: dict[str, Any], hottok: str | None = None) -> bytes:
     """The bytes of it, with the token as the first key where it is given."""
-    body = json.dumps(post, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    body = orjson.dumps(post)
     return body if hottok is None else b'{"hottok":"%b",%b' % (token(hottok), body[1:])
 
 
@@ -111,7 +112,12 @@ def _row(list_path: str, parameter: Parameter) -> _Row:
 
 
 def _number(amount: Decimal) -> int | float:
-    """147 for 147.00. A float prints as the decimal it was made from up to 15 digits, and the models hold 12."""
+    """147 for 147.00. A float prints as the decimal it was made from up to 15 digits, and the models hold 12.
+
+    Raises ValueError for one that JSON has no word for: orjson would write null.
+    """
+    if not amount.is_finite():
+        raise ValueError(f"{amount} is no number.")
     return int(amount) if amount == amount.to_integral_value() else float(amount)
 
 

@@ -50,6 +50,7 @@ def judge(vitals: Vitals, bounds: Bounds) -> list[Finding]:
     if not bounds.min_workers:
         bounds = replace(bounds, max_queue=None, max_sweep_age=None)
     return [
+        _sending(vitals),
         _at_most("due", _due(posts.due), posts.due, None),
         _age("oldest_due", _oldest_due(vitals), vitals.age(posts.due_since), bounds.max_age),
         _age("lapsed", _lapsed(posts.lapsed), vitals.age(posts.lapsed_since), bounds.max_age),
@@ -62,6 +63,20 @@ def judge(vitals: Vitals, bounds: Bounds) -> list[Finding]:
             "disabled", _disabled(configurations.disabled), configurations.disabled, bounds.max_disabled
         ),
     ]
+
+
+def _sending(vitals: Vitals) -> Finding:
+    """Held, by whomever and however right that is, it is out of bounds: nobody gets anything."""
+    held = vitals.held
+    if held is None:
+        return Finding("sending", _("Sending is not held."), 0, 0, ok=True)
+    says = ngettext(
+        "All sending has been held for %(span)s, and %(n)s post waits: %(why)s",
+        "All sending has been held for %(span)s, and %(n)s posts wait: %(why)s",
+        held.waiting,
+    )
+    facts = {"span": span(vitals.age(held.since)), "n": number(held.waiting), "why": held.why}
+    return Finding("sending", says % facts, held.waiting, 0, ok=False)
 
 
 def _at_most(name: str, says: str, value: int, bound: int | None) -> Finding:

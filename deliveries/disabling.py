@@ -16,6 +16,7 @@ from configurations.models import Reason, WebhookConfig
 from configurations.models import State as ConfigState
 
 from . import mails, writing
+from .held import EVERY
 from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, EndpointHealth, HeldHost, Problem
 from .results import Result, storable
 
@@ -240,6 +241,7 @@ def _to_probe() -> models.QuerySet[EndpointHealth]:
     due = EndpointHealth.objects.filter(
         its_time, Exists(_sendable_probes()), config__state=ConfigState.DISABLED
     )
+    due = due.exclude(Exists(HeldHost.objects.filter(host=EVERY)))
     return due.exclude(config__host__in=HeldHost.objects.values("host"))
 
 

@@ -32,7 +32,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from . import disabling, leases, posting, wake
+from . import disabling, leases, posting, sending, wake
 from .choices import Lane
 from .models import LEASE, Delivery
 from .process import garbage_collected_rarely, told_to_end
@@ -77,6 +77,7 @@ def drain(
     Raises DatabaseError if the database is out of reach.
     """
     budget = settings.DELIVERY_DRAIN_BUDGET if budget is None else budget
+    sending.look()
     with told_to_end() as ends, garbage_collected_rarely():
         until = time.monotonic() + budget
         return _Drain(until, lambda: ends() or (stop is not None and stop()), told).run()

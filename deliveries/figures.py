@@ -44,7 +44,7 @@ class WithoutAccess:
 class Health:
     """What the strip says. `configs` are those that are disabled by us or failing, the disabled ones first.
 
-    `paused` are the hosts that staff hold: no configuration to one of them is called failing.
+    `paused` are the hosts that staff hold, or the one hold of all sending: no configuration to one of them is called failing.
     """
 
     without_access: WithoutAccess | None
@@ -88,7 +88,12 @@ def health_of(user: AbstractBaseUser | AnonymousUser, now: datetime) -> Health |
         return None
     paused = held_hosts_of(configs)
     troubled = _troubled([c for c in configs if c.host not in paused or c.state == ConfigState.DISABLED])
-    return Health(_without_access(posts, now), list(paused.values()), troubled, **day)
+    return Health(
+        _without_access(posts, now),
+        list({held.pk: held for held in paused.values()}.values()),
+        troubled,
+        **day,
+    )
 
 
 def _without_access(posts: Any, now: datetime) -> WithoutAccess | None:

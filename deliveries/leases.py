@@ -20,7 +20,7 @@ from configurations.models import State as ConfigState
 
 from . import bulk, disabling, retries, writing
 from .choices import FINISHED, Lane
-from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, State
+from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, HeldHost, State
 from .reprocessing import OUT_OF_BULK, BulkReprocess, discarded_or_as_before, held_or_as_before
 from .results import Result
 
@@ -50,8 +50,10 @@ _NOT_POSTED = [f"event__{name}" for name in ("mismatches", "amount", "currency",
 def anything_to_do() -> bool:
     """Whether a drain would find something: a post that is due, a lease that ran out, a probe.
 
-    What waits for a host that staff hold is none: its release wakes. What waits for an approved neither: its end does.
+    What waits for a host that staff hold is none, nor is anything while they hold all: its release wakes. What waits for an approved neither: its end does.
     """
+    if HeldHost.everything():
+        return False
     return (
         Delivery.objects.due().in_turn().to_open_hosts().exists()
         or Delivery.objects.lease_ran_out().exists()

@@ -24,7 +24,8 @@ from sales.models import AbandonedCart, Product, Seller, Subscription, Transacti
 from . import relevance, retries
 from .choices import FINISHED, Audience, Lane, Problem, State
 from .fast_json import Decoder
-from .held import HeldHost
+from .held import EVERY, HeldHost
+from .home import Home as Home  # a model too
 from .posted import Posted
 from .posted import SamplePost as SamplePost  # a model too, beside what it shares with attempts
 from .posted import new_webhook_id as new_webhook_id
@@ -122,8 +123,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(its_time, state=State.WAITING)
 
     def sendable(self) -> "DeliveryQuerySet":
-        """Due and in turn, its configuration is on and its host open: what a drain would send now."""
-        return self.due().in_turn().filter(config__state=ConfigState.ON).to_open_hosts()
+        """Ready, and its host open: what a drain would send now."""
+        return self.ready().to_open_hosts()
+
+    def ready(self) -> "DeliveryQuerySet":
+        """Due and in turn, and its configuration is on: what would be sent now, were nothing held by staff."""
+        return self.due().in_turn().filter(config__state=ConfigState.ON)
 
     def in_turn(self) -> "DeliveryQuerySet":
         """Without what waits for an approved of its sale that is on its way: see `order`."""
@@ -144,6 +149,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         held = HeldHost.names()
         if not held:
             return self
+        if EVERY in held:
+            return self.none()
         return self.exclude(config__in=WebhookConfig.objects.filter(host__in=held).values("pk"))
 
     def most_urgent_first(self) -> "DeliveryQuerySet":

@@ -11,18 +11,46 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import ngettext
+from django_q.models import Task
 
 from configurations.models import WebhookConfig
 from sales.models import AbandonedCart, Subscription, Transaction
-from sales.privacy import CART_FACTS, SALE_FACTS, SUBSCRIBER_FACTS, Buyer, Held, batches
+from sales.privacy import CART_FACTS, SALE_FACTS, SUBSCRIBER_FACTS, Buyer, Held, Mentions, batches
 
-from .models import BulkReprocess, Delivery, DeliveryAttempt, EndpointHealth, Event, Problem, State
+from .models import (
+    BulkReprocess,
+    Delivery,
+    DeliveryAttempt,
+    EndpointHealth,
+    Event,
+    HeldHost,
+    Problem,
+    SamplePost,
+    State,
+)
 
 BATCH = 100  # events of one transaction, with all their posts and attempts
 UNSENT = (State.WAITING, State.HELD, State.SENDING)
 # What the details of these quote: the answer's first line, or a fact that no post could be made from.
 _QUOTING = (Problem.NOT_HTTP, Problem.OURS)
 
+
+class _InJobs(Mentions):
+    """Of a job of the queue that failed, what went wrong, and what it was called with: pickles."""
+
+    def some(self, buyer: Buyer) -> QuerySet[Any]:
+        return Task.objects.only("pk", *self.columns)
+
+
+_BY_THE_WAY = (
+    # A test is of an invented buyer, but its receiver answers whatever it likes.
+    Mentions(SamplePost, ("detail", "response_headers", "response_body")),
+    Mentions(EndpointHealth, ("last_detail",)),
+    Mentions(WebhookConfig, ("disabled_detail",)),
+    Mentions(HeldHost, ("reason",)),
+    Mentions(BulkReprocess, ("asked_for",)),
+    _InJobs(Task, ("result", "args", "kwargs")),
+)
 _EVENT = (
     "id", "type", "occurred_at", "transaction_code", "product__name", "amount", "currency", "buyer_name", "buyer_email",
     "snapshot",
@@ -44,6 +72,7 @@ def hold_on(buyer: Buyer) -> list[Held]:
         Held.of("deliveries.event", events, _EVENT),
         Held.of("deliveries.delivery", posts, _DELIVERY, _note(posts.filter(state__in=UNSENT).count())),
         Held.of("deliveries.deliveryattempt", attempts, _ATTEMPT),
+        *(mentions.held(buyer) for mentions in _BY_THE_WAY),
     ]
 
 
@@ -53,6 +82,8 @@ def redact(buyer: Buyer) -> dict[str, int]:
     A post that is in flight ends as it began; `leases.record` keeps nothing of its answer.
     """
     counts = {"deliveries.event": 0, "deliveries.delivery": 0, "deliveries.deliveryattempt": 0}
+    for mentions in _BY_THE_WAY:
+        counts[mentions.model._meta.label_lower] = mentions.forget(buyer)
     for keys in batches(Event.objects.filter(pk__in=_events_of(buyer)), BATCH):
         with transaction.atomic():
             posts = Delivery.objects.filter(event__in=keys)
@@ -61,12 +92,6 @@ def redact(buyer: Buyer) -> dict[str, int]:
             counts["deliveries.delivery"] += posts.update(body="")
             counts["deliveries.deliveryattempt"] += _forget_answers(pks)
             counts["deliveries.event"] += _redact_events(keys, buyer)
-    for row, column in (
-        *_details(EndpointHealth, "last_detail"),
-        *_details(WebhookConfig, "disabled_detail"),
-    ):
-        if buyer.is_in(getattr(row, column)):
-            type(row).objects.filter(pk=row.pk).update(**{column: ""})
     for bulk in BulkReprocess.objects.exclude(selection={}).only("selection"):
         if buyer.is_in(
             json.dumps(bulk.selection)
@@ -108,13 +133,8 @@ def _redact_events(keys: list[Any], buyer: Buyer) -> int:
 def _forget_answers(deliveries: list[int]) -> int:
     """Whole, with their headers: a receiver may repeat the post in any of them, however it writes it."""
     attempts = DeliveryAttempt.objects.filter(delivery__in=deliveries)
-    attempts.filter(problem__in=_QUOTING).update(detail="")
+    attempts.exclude(detail="").filter(problem__in=_QUOTING).update(detail="")
     return attempts.update(response_body=b"", response_headers=[])
-
-
-def _details(model: Any, column: str) -> list[tuple[Any, str]]:
-    rows: QuerySet[Any] = model.objects.exclude(**{column: ""}).only("pk", column)
-    return [(row, column) for row in rows]
 
 
 def _note(unsent: int) -> str:

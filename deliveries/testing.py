@@ -140,6 +140,11 @@ def make(config: WebhookConfig, type_: EventType) -> SamplePost:
     """Not saved yet, and not sent. Raises NotPossible where it is one too many, or cannot be made."""
     if config.state == ConfigState.REMOVED:
         raise NotPossible(_("This configuration was removed, so nothing is posted to it any more."))
+    if held := HeldHost.everything():
+        raise NotPossible(
+            _("We pause all posts: %(reason)s. Send the test once we go on.")
+            % {"reason": held.why.rstrip(".")}
+        )
     if held := HeldHost.objects.filter(host=config.host).first():
         raise NotPossible(
             _("We pause posts to %(host)s: %(reason)s. Send the test once we go on.")
@@ -201,7 +206,7 @@ def send(pk: int) -> None:
     fresh = SamplePost.objects.filter(pk=pk, taken_at=None, created_at__gt=timezone.now() - EXPIRES)
     fresh = fresh.exclude(config__state=ConfigState.REMOVED)
     fresh = fresh.exclude(config__host__in=HeldHost.objects.values("host"))
-    if not fresh.update(taken_at=Now()):
+    if HeldHost.everything() or not fresh.update(taken_at=Now()):
         return
     result = _posted(SamplePost.objects.select_related("config").defer(*CONFIG_SECRETS).get(pk=pk))
     SamplePost.objects.filter(pk=pk).update(

@@ -19,7 +19,7 @@ from configurations.models import WebhookConfig
 from . import wake
 from .choices import Lane
 from .figures import FAILING
-from .models import Delivery, DeliveryAttempt, WakeFlag
+from .models import Delivery, DeliveryAttempt, HeldHost, WakeFlag
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,15 @@ class Configurations:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """All sending is held: what is due would count as due, were it not."""
+
+    since: datetime
+    why: str
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class Vitals:
     at: datetime
     posts: Posts
@@ -69,6 +78,7 @@ class Vitals:
     cluster: Cluster
     configurations: Configurations
     swept_at: datetime | None  # None: never
+    held: Hold | None
 
     def age(self, since: datetime | None) -> timedelta | None:
         """Of something since then, by the moment of these figures."""
@@ -78,7 +88,7 @@ class Vitals:
 def vitals() -> Vitals:
     """All of them. Raises DatabaseError where the database is out of reach; a queue that is, is a figure."""
     now = timezone.now()
-    return Vitals(now, posts(), lag(now), cluster(), configurations(), swept_at())
+    return Vitals(now, posts(), lag(now), cluster(), configurations(), swept_at(), held())
 
 
 def posts() -> Posts:
@@ -97,6 +107,11 @@ def posts() -> Posts:
     due = Delivery.objects.sendable().aggregate(count=Count("pk"), since=Min(since))
     lapsed = Delivery.objects.lease_ran_out().aggregate(count=Count("pk"), since=Min("lease_until"))
     return Posts(due["count"], due["since"], lapsed["count"], lapsed["since"])
+
+
+def held() -> Hold | None:
+    held = HeldHost.everything()
+    return held and Hold(held.since, held.why, Delivery.objects.ready().count())
 
 
 def due_by_host() -> dict[str, int]:

@@ -22,6 +22,9 @@ of theirs (`buyer.owns("sale__buyer_email")`). Redacting them
   stopped at any moment and run again. It is called twice, since a sale may change in between: what is erased
   already is found no more and counted no more;
 - lets nothing of it be sent any more, and says so before, in `Held.note`.
+
+Texts of other rows may name a buyer by the way: what an answer quoted, what staff wrote. `Mentions` tells of those and
+empties them; an app does it first, since the names that it looks for are those of the rows that are there still.
 """
 
 import json
@@ -35,8 +38,10 @@ from urllib.parse import quote, quote_plus
 
 from auditlog.models import LogEntry as Change
 from django.contrib.admin.models import LogEntry as Action
-from django.db import models, transaction
+from django.contrib.sessions.models import Session
+from django.db import connection, models, transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Cast
 from django.utils.crypto import salted_hmac
 
 from . import audit
@@ -116,13 +121,22 @@ class Buyer:
     def subscriptions(self) -> QuerySet[Subscription]:
         return Subscription.objects.filter(self.named("email"))
 
-    def is_in(self, text: str) -> bool:
-        """Whether the text names the buyer, as it stands or as forms, links and JSON write it."""
-        text = text.lower()
-        return any(spelling in text for spelling in self._spellings)
+    def is_in(self, value: Any) -> bool:
+        """Whether a text, or what JSON or a pickle holds, names the buyer, as it stands or as forms, links and JSON
+        write it."""
+        text = _text(value).lower()
+        return any(spelling in text for spelling in self.spellings)
+
+    def without(self, value: Any) -> Any:
+        """The same with each text within it that names the buyer emptied."""
+        if isinstance(value, dict):
+            value = {key: self.without(one) for key, one in value.items()}
+        elif isinstance(value, list | tuple):
+            value = type(value)(self.without(one) for one in value)
+        return type(value)() if self.is_in(value) else value
 
     @cached_property
-    def _spellings(self) -> frozenset[str]:
+    def spellings(self) -> frozenset[str]:
         """A name of one word and a short number stand in texts by chance, so they are none."""
         telling = {self.email} | {name for name in self.names if " " in name}
         telling |= {number for number in self.documents if len(number) > 4}
@@ -161,6 +175,95 @@ class _Rows:
             yield {name: _readable(value) for name, value in row.items()}
 
 
+@dataclass(frozen=True)
+class Mentions:
+    """Texts of a table (char, text, JSON, bytes) that may name a buyer by the way. The row is not theirs, and stays."""
+
+    model: type[models.Model]
+    columns: Sequence[str]
+    names: Sequence[str] = ()  # those of the columns that say whose row it is: they get the pseudonym
+
+    def held(self, buyer: Buyer) -> Held:
+        rows = [
+            {"id": row.pk}
+            | {name: _text(value) for name, value in self.read(row).items() if buyer.is_in(value)}
+            for row in self._naming(buyer)
+        ]
+        return Held(self.model._meta.label_lower, len(rows), rows)
+
+    def forget(self, buyer: Buyer) -> int:
+        """How many rows were changed."""
+        done = 0
+        for row in self._naming(buyer):
+            self.write(
+                row, {name: self._instead(name, value, buyer) for name, value in self.read(row).items()}
+            )
+            done += 1
+        return done
+
+    def _instead(self, name: str, value: Any, buyer: Buyer) -> Any:
+        return buyer.pseudonym if name in self.names and buyer.is_in(value) else buyer.without(value)
+
+    def _naming(self, buyer: Buyer) -> Iterator[models.Model]:
+        for row in self.some(buyer).order_by("pk").iterator(BATCH):
+            if any(buyer.is_in(value) for value in self.read(row).values()):
+                yield row
+
+    def some(self, buyer: Buyer) -> QuerySet[Any]:
+        """Rows among which all are that name the buyer: by the database, where it can tell small letters from large."""
+        rows = self.model._base_manager.only("pk", *self.columns)
+        ascii_only = all(spelling.isascii() for spelling in buyer.spellings)
+        fields = [self.model._meta.get_field(name) for name in self.columns]
+        if any(isinstance(field, models.BinaryField) for field in fields):
+            return rows
+        if connection.vendor == "sqlite" and not ascii_only:
+            return rows
+        wanted = Q()
+        for name in self.columns:
+            rows = rows.annotate(**{f"{name}_as_text": Cast(name, models.TextField())})
+            for spelling in buyer.spellings:
+                wanted |= Q(**{f"{name}_as_text__icontains": spelling})
+        return rows.filter(wanted)
+
+    def read(self, row: Any) -> dict[str, Any]:
+        return {name: getattr(row, name) for name in self.columns}
+
+    def write(self, row: Any, values: dict[str, Any]) -> None:
+        self.model._base_manager.filter(pk=row.pk).update(**values)
+
+
+class _InSessions(Mentions):
+    """What stands in a session, which is signed and packed: a message that was not shown yet names what was saved."""
+
+    def some(self, buyer: Buyer) -> QuerySet[Any]:
+        return Session.objects.all()
+
+    def read(self, row: Session) -> dict[str, Any]:
+        return row.get_decoded()
+
+    def write(self, row: Session, values: dict[str, Any]) -> None:
+        Session.objects.filter(pk=row.pk).update(session_data=Session.objects.encode(values))
+
+
+_BY_THE_WAY = (
+    Mentions(Action, ("object_repr", "change_message"), names=("object_repr",)),
+    Mentions(
+        Change,
+        ("object_repr", "changes", "changes_text", "additional_data", "serialized_data"),
+        names=("object_repr",),
+    ),
+    _InSessions(Session, ()),
+)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).decode("utf-8", "backslashreplace")
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
 def _readable(value: Any) -> Any:
     """Bytes as text: nothing but an answer is any, and it may be in whatever encoding."""
     return (
@@ -193,6 +296,7 @@ def hold_on(email: str) -> list[Held]:
     ]
     for _receiver, theirs in buyer_asked.send(Buyer, buyer=buyer):
         held += theirs
+    held += [mentions.held(buyer) for mentions in _BY_THE_WAY]
     return [table for table in held if table.count]
 
 
@@ -203,12 +307,12 @@ def redact(email: str, by: str) -> dict[str, int]:
     next run.
     """
     buyer, counts = Buyer.of(email), Counter[str]()
+    for mentions in _BY_THE_WAY:
+        counts[mentions.model._meta.label_lower] += mentions.forget(buyer)
     _ask_the_apps(buyer, by, counts)
     counts["sales.transaction"] += _erase(buyer.sales(), SALE_FACTS, buyer)
     counts["sales.abandonedcart"] += _erase(buyer.carts(), CART_FACTS, buyer)
     counts["sales.subscription"] += _erase(buyer.subscriptions(), SUBSCRIBER_FACTS, buyer)
-    counts["admin.logentry"] += _forget_in_log(Action, buyer)
-    counts["auditlog.logentry"] += _forget_in_log(Change, buyer)
     _ask_the_apps(buyer, by, counts)  # of what arose from these sales meanwhile
     counts = +counts
     if counts:
@@ -242,12 +346,6 @@ def _erase(rows: QuerySet[Any], facts: Sequence[str], buyer: Buyer) -> int:
                     rows.model.objects.filter(pk=row.pk).update(**dict.fromkeys(strays, ""))
             done += batch.update(**erased)
     return done
-
-
-def _forget_in_log(log: type[models.Model], buyer: Buyer) -> int:
-    """Of whatever staff changed, the log keeps the name that it had; a cart's is the buyer's e-mail."""
-    entries = log._default_manager.filter(object_repr__icontains=buyer.email)
-    return entries.update(object_repr=buyer.pseudonym)
 
 
 def strays_of(row: models.Model, buyer: Buyer, facts: Iterable[str] = ()) -> list[str]:

@@ -190,6 +190,9 @@ DELIVERY_SOURCE_ADDRESSES = env.list("DELIVERY_SOURCE_ADDRESSES", default=[])
 # A PEM file of authorities to trust beside the usual ones, e.g. a company's own. Empty: only the usual.
 DELIVERY_CA_FILE = env.str("DELIVERY_CA_FILE", "")
 
+# False: nothing is posted, whatever waits. For a copy to try things out, with what was real elsewhere.
+SEND_POSTS = env.bool("SEND_POSTS", True)
+
 # Days that what is finished stays in the History, with its attempts. 0: for ever.
 HISTORY_RETENTION_DAYS = env.int("HISTORY_RETENTION_DAYS", 90)
 

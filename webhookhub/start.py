@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 REFUSED = 2  # as sales.commandkit has it
 NO_BOOT = 3  # gunicorn's WORKER_BOOT_ERROR: it ends, and starts no other worker that would end the same way
 # They mend what is wrong with the keys, or need none of them.
-WITHOUT_KEYS = ("rotate_keys", "backup")
+DO_NOT_LOOK = ("rotate_keys", "backup")
 
 
 def command_line(argv: Sequence[str]) -> None:
@@ -23,8 +23,8 @@ def command_line(argv: Sequence[str]) -> None:
     from django.core.management import execute_from_command_line
 
     with _in_one_line(REFUSED):
-        if _needs_keys(argv):
-            refuse_wrong_keys()
+        if _is_to_look(argv):
+            look()
         execute_from_command_line(list(argv))
 
 
@@ -34,30 +34,41 @@ def wsgi_application() -> "WSGIHandler":
 
     with _in_one_line(NO_BOOT):
         application = get_wsgi_application()
-        refuse_wrong_keys()
+        look()
         return application
 
 
-def refuse_wrong_keys() -> None:
-    """Raises ImproperlyConfigured where no key reads what is stored. A database that is away is no fault of theirs."""
-    from django.core.exceptions import ImproperlyConfigured
+def look() -> None:
+    """Raises ImproperlyConfigured where no key reads what is stored; holds all sending where the database is a copy.
+
+    A database that is away, or that no migration has made yet, is said by whoever needs it.
+    """
     from django.db import DatabaseError, connections
 
-    from configurations import encryption
+    from deliveries import sending
 
     try:
-        for field, pk in encryption.unreadable():
-            raise ImproperlyConfigured(
-                f"FIELD_ENCRYPTION_KEY does not read what this database holds ({field.model.__name__}.{field.name} of "
-                f"row {pk}): put the key that it was written with behind the newest one, with a comma between."
-            )
+        _refuse_wrong_keys()
+        sending.look()
     except DatabaseError:
         pass
     finally:
         connections.close_all()  # before anybody forks
 
 
-def _needs_keys(argv: Sequence[str]) -> bool:
+def _refuse_wrong_keys() -> None:
+    from django.core.exceptions import ImproperlyConfigured
+
+    from configurations import encryption
+
+    for field, pk in encryption.unreadable():
+        raise ImproperlyConfigured(
+            f"FIELD_ENCRYPTION_KEY does not read what this database holds ({field.model.__name__}.{field.name} of "
+            f"row {pk}): put the key that it was written with behind the newest one, with a comma between."
+        )
+
+
+def _is_to_look(argv: Sequence[str]) -> bool:
     """Whether it is a command of ours. Django's own (`check`, `migrate`, `shell`) say themselves what is wrong."""
     import django
     from django.core.management import find_commands, get_commands
@@ -65,7 +76,7 @@ def _needs_keys(argv: Sequence[str]) -> bool:
     from webhookhub.groups import OURS
 
     name = argv[1] if len(argv) > 1 else ""
-    if not name or name in WITHOUT_KEYS or {"-h", "--help"} & {*argv}:
+    if not name or name in DO_NOT_LOOK or {"-h", "--help"} & {*argv}:
         return False
     if name in find_commands(django.core.management.__path__[0]):
         return False

@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 from configurations.models import SECRETS, WebhookConfig
 from configurations.models import State as ConfigState
 from deliveries import vitals
+from deliveries.held import EVERY
 from deliveries.models import Delivery, HeldHost, State
 from deliveries.words import Words
 from sales import audit
@@ -67,6 +68,7 @@ class Board:
     chart: Chart
     slowest: Sequence[HostLine]
     failing: Sequence[HostLine]
+    sending: HeldHost | None  # the hold of all of it
     held: Sequence[HeldHost]
     hosts_url: str
     disabled: Sequence[WebhookConfig] | None  # this week, the newest first
@@ -92,7 +94,8 @@ def board(user: Any, now: datetime | None = None) -> Board | None:
         chart=chart,
         slowest=_slowest(by_host, sees_configs),
         failing=_failing(by_host, sees_configs),
-        held=list(HeldHost.objects.order_by("since", "pk")[:FEW]),
+        sending=HeldHost.everything(),
+        held=list(HeldHost.objects.exclude(host=EVERY).order_by("since", "pk")[:FEW]),
         hosts_url=reverse("staff:hosts") if sees_configs else "",
         disabled=None if disabled is None else disabled[:FEW],
         more_disabled=len(disabled or ()) > FEW,

@@ -1,3 +1,5 @@
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -15,6 +17,15 @@ class HoldForm(forms.Form):
 
     def clean_reason(self) -> str:
         return " ".join(self.cleaned_data["reason"].split())
+
+
+class HoldAllForm(HoldForm):
+    """The same, with what it says for all sellers."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].help_text = _("All sellers read it, so write it for them, as a sentence.")
+        self.fields["reason"].error_messages["required"] = _("Write why: all sellers are told.")
 
 
 class ReleaseForm(forms.Form):

@@ -12,6 +12,7 @@ from configurations.models import WebhookConfig
 from deliveries import history
 from deliveries.explain import explain
 from deliveries.figures import FAILING
+from deliveries.held import EVERY
 from deliveries.hosts import waiting_for
 from deliveries.models import CONFIG_SECRETS, Delivery, EndpointHealth, HeldHost
 from deliveries.words import Explanation
@@ -81,6 +82,8 @@ def with_holds(rows: Iterable[dict[str, Any]], tallies: dict[str, Tally]) -> lis
 
 def find(name: str, tally: Tally) -> Host | None:
     """A host that a configuration is for, or that is held; a removed configuration's too, for its history."""
+    if name == EVERY:  # it has a page of its own
+        return None
     row = summaries().filter(host=name).order_by("host").first()
     held = HeldHost.objects.select_related("by").filter(host=name).first()
     if row is None and held is None and not WebhookConfig.objects.filter(host=name).exists():

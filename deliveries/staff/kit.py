@@ -18,6 +18,7 @@ View = Callable[..., HttpResponse]
 SEES_POSTS = "deliveries.view_delivery"
 SEES_CONFIGS = "configurations.view_webhookconfig"
 MAY_HOLD = "deliveries.hold_host"
+MAY_HOLD_ALL = "deliveries.hold_sending"
 
 
 def staff_page(*permissions: str) -> Callable[[View], View]:

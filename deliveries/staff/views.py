@@ -21,7 +21,7 @@ from . import day as tries
 from . import hosts, search
 from .drawing import chart_of
 from .forms import HoldForm, ReleaseForm
-from .kit import MAY_HOLD, SEES_CONFIGS, SEES_POSTS, list_url, show, staff_page
+from .kit import MAY_HOLD, MAY_HOLD_ALL, SEES_CONFIGS, SEES_POSTS, list_url, show, staff_page
 
 PAGE = 50  # hosts
 
@@ -89,6 +89,7 @@ def host_list(request: HttpRequest) -> HttpResponse:
         "choices": SHOWN,
         "text": text,
         "order": order,
+        "may_hold_all": request.user.has_perm(MAY_HOLD_ALL),
     }
     return show(request, "hosts", _("Hosts that we post to"), context)
 

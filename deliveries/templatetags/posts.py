@@ -14,6 +14,7 @@ from configurations.models import WebhookConfig
 from deliveries import backfill, bulk, history, phases, tallies
 from deliveries.explain import explain
 from deliveries.figures import Figures, figures_of, health_of, unsent
+from deliveries.held import EVERY
 from deliveries.hosts import held_hosts_of
 from deliveries.models import Delivery, DeliveryAttempt, HeldHost, Problem, SamplePost, State
 from deliveries.testing import Stage, stage_of
@@ -72,7 +73,7 @@ def hold_of(context: dict[str, Any], config: WebhookConfig) -> HeldHost | None:
     asked = getattr(context.get("request"), "_held_hosts", None)
     if asked is None or config.state == ConfigState.REMOVED:
         asked = held_hosts_of([config])
-    return asked.get(config.host)
+    return asked.get(EVERY) or asked.get(config.host)
 
 
 @register.simple_tag

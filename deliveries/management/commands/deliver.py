@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from deliveries import engine
-from deliveries.models import Delivery, State
+from deliveries import engine, sending
+from deliveries.models import Delivery, HeldHost, State
 from deliveries.results import Result
 from deliveries.vitals import due_by_host, posts
-from sales.commandkit import DONE, PARTLY, OperatorCommand, a_span
+from sales.commandkit import DONE, PARTLY, REFUSED, OperatorCommand, a_span
 from sales.templatetags.formats import number, span
 
 EXAMPLES = """\
@@ -26,8 +27,8 @@ EXAMPLES = """\
 Beside a running worker it takes its share: no post is sent twice. Without one it also tries again what has come due,
 so cron can take a worker's place where a minute's delay does no harm.
 
-Exit code: 0 nothing that is due is left, 1 something is, 2 the database cannot be used, 130 stopped by Ctrl-C:
-what was under way has ended and is recorded.
+Exit code: 0 nothing that is due is left, 1 something is, 2 the database cannot be used, or all
+sending is held, 130 stopped by Ctrl-C: what was under way has ended and is recorded.
 """
 MOST_HOSTS = 20  # in the list for people
 
@@ -66,6 +67,9 @@ class Command(OperatorCommand):
         if dry_run:
             self._foretell()
             return
+        sending.look()
+        if held := HeldHost.everything():
+            raise CommandError(_held(held), returncode=REFUSED)
         progress, due = self.progress(), Delivery.objects.sendable().count()
 
         def told(results: Sequence[Result]) -> None:
@@ -93,6 +97,8 @@ class Command(OperatorCommand):
     def _foretell(self) -> None:
         hosts, seen = due_by_host(), posts()
         age = timezone.now() - seen.due_since if seen.due_since else None
+        if held := HeldHost.everything():
+            self.say(_held(held))
         self.say(_due(seen.due, age))
         for host, count in list(hosts.items())[:MOST_HOSTS]:
             self.say(f"{number(count):>9}  {host or _('no host')}")
@@ -134,6 +140,12 @@ def _summary(facts: dict[str, Any]) -> str:
         return text
     left = ngettext("%(n)s post that is due is left.", "%(n)s posts that are due are left.", facts["left"])
     return _("%(text)s %(left)s") % {"text": text, "left": left % {"n": number(facts["left"])}}
+
+
+def _held(held: HeldHost) -> str:
+    return _("All sending is held, so nothing is posted: %(why)s `manage.py release` goes on.") % {
+        "why": held.why
+    }
 
 
 def _due(count: int, age: timedelta | None) -> str:

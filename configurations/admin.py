@@ -141,6 +141,7 @@ class WebhookConfigAdmin(Exchange, WritesOnlyChanges, Audited, BigTable):
                     "product",
                     "version",
                     "token_in_body",
+                    "posts_per_second",
                 )
             },
         ),

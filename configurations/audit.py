@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from .models import Token, WebhookConfig
 
 FIELDS = (
-    "owner", "name", "url", "events", "product", "version", "token_in_body", "state", "disabled_because",
-    "disabled_detail",
+    "owner", "name", "url", "events", "product", "version", "token_in_body", "posts_per_second", "state",
+    "disabled_because", "disabled_detail",
 )  # fmt: skip
 
 audit.FACTS |= {

@@ -27,7 +27,10 @@ class ConfigResource(LimitedResource):
 
     class Meta:
         model = WebhookConfig
-        fields = ("id", "owner", "name", "url", "events", "product", "version", "token_in_body", "state")
+        fields = (
+            "id", "owner", "name", "url", "events", "product", "version", "token_in_body", "posts_per_second",
+            "state",
+        )  # fmt: skip
         export_order = fields
         import_order = fields
         skip_unchanged = True
@@ -100,8 +103,10 @@ def _form_data(config: WebhookConfig, row: Mapping[str, Any]) -> dict[str, Any]:
         "product": config.product_id or "",
         "version": config.version or Version.V2,
         "token_in_body": config.token_in_body,
+        "posts_per_second": config.posts_per_second,
     }
-    data |= {name: _text(row, name) for name in ("name", "url", "version") if name in row}
+    as_they_are = ("name", "url", "version", "posts_per_second")
+    data |= {name: _text(row, name) for name in as_they_are if name in row}
     data["version"] = data["version"] or Version.V2
     if config.pk is None:
         data["owner"] = _pk_of(Seller, "owner", _text(row, "owner"))

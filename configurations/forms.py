@@ -118,7 +118,7 @@ class ConfigForm(forms.ModelForm):
 
     class Meta:
         model = WebhookConfig
-        fields = ("name", "url", "events", "product", "version", "token_in_body")
+        fields = ("name", "url", "events", "product", "version", "token_in_body", "posts_per_second")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

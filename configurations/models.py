@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -22,6 +23,7 @@ from .encryption import EncryptedTextField
 from .events import BY_TYPE, Description, EventType
 from .signals import configuration_disabled, configuration_enabled, configuration_removed
 
+MOST_PER_SECOND = 1000  # that a configuration can be limited to
 OVERLAP = timedelta(hours=24)  # in which the old secret signs too, after a rotation
 # What is encrypted of a configuration: decrypting costs, so whoever lists configurations defers it.
 SECRETS = ("secret", "previous_secret")
@@ -243,6 +245,15 @@ class WebhookConfig(models.Model):
         default=False,
         help_text=_(
             "Our posts prove where they come from by a header. Some older receivers look for it in the body."
+        ),
+    )
+    posts_per_second = models.PositiveSmallIntegerField(
+        _("At most so many posts per second"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_PER_SECOND)],
+        help_text=_(
+            "For a server that cannot take more. Left empty, there is no limit; what is too much waits."
         ),
     )
 

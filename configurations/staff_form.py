@@ -20,7 +20,7 @@ class StaffConfigForm(forms.ModelForm):
 
     class Meta:
         model = WebhookConfig
-        fields = ("owner", "name", "url", "events", "product", "version", "token_in_body")
+        fields = ("owner", "name", "url", "events", "product", "version", "token_in_body", "posts_per_second")
 
     clean_url = ConfigForm.clean_url
 

@@ -28,6 +28,13 @@ class Lane(models.IntegerChoices):
 
     FRESH = 0, _("Fresh")
     BULK = 1, _("Bulk reprocess")  # behind all that is fresh
+    # The same where the configuration has its own queue: `own_queue` says why.
+    OWN = 2, _("Fresh, in its own queue")
+    OWN_BULK = 3, _("Bulk reprocess, in its own queue")
+
+
+BULK_LANES = (Lane.BULK, Lane.OWN_BULK)
+OWN_LANES = (Lane.OWN, Lane.OWN_BULK)
 
 
 class BulkState(models.TextChoices):

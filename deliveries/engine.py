@@ -20,6 +20,7 @@ How the engine and `disabling` work together:
 """
 
 import logging
+import math
 import os
 import time
 from collections import Counter
@@ -32,8 +33,8 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from . import disabling, leases, posting, sending, wake
-from .choices import Lane
+from . import apart, disabling, leases, posting, sending, wake
+from .choices import BULK_LANES
 from .models import LEASE, Delivery
 from .process import garbage_collected_rarely, told_to_end
 from .results import Result, ours
@@ -44,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 # Threads: more of them cost throughput where receivers are fast, and are needed where they are slow.
 FEWEST_SLOTS, MOST_SLOTS = 4, 48
+OWN_SLOTS = MOST_SLOTS // 4  # of slow endpoints, which wait in their own queues
 BULK_SLOTS = MOST_SLOTS // 4  # of bulk reprocesses, beside those of the fresh posts, which never wait for one
 SLOW = 0.05  # seconds: an answer that takes longer makes room for more threads
 AHEAD = 24  # posts that wait ready for a thread while all answers are fast
@@ -53,6 +55,9 @@ BATCH, BATCH_PER_SLOT = 200, 50  # rows claimed at once, at most
 RENEW_EVERY = LEASE.total_seconds() / 6
 MARGIN = LEASE.total_seconds() / 9  # of the lease that is left when the slowest answer is here
 LOOK_AGAIN = 0.1  # seconds after a claim that got all there was
+WAIT_FOR_A_RATE = (
+    1.0  # seconds that a drain without work waits for the rate of an own queue; then the clock does
+)
 TICK = 0.2  # seconds: how soon a stop is noticed
 RECORD_SOON = 0.1  # seconds that an outcome may wait for others to be recorded with
 IN_A_BACKLOG = 0.5  # seconds, while more waits to be sent
@@ -120,7 +125,7 @@ class _Post:
 
     @property
     def is_bulk(self) -> bool:
-        return self.delivery.lane == Lane.BULK
+        return self.delivery.lane in BULK_LANES
 
     def is_slow(self, now: float) -> bool:
         return 0 < self.started_at < now - SLOW
@@ -144,6 +149,7 @@ class _Drain:
         self.bulk_flying = 0
         self.slots = FEWEST_SLOTS
         self.look_again_at = 0.0  # for more that is due
+        self.permitted_at = math.inf  # when the rate of an own queue permits its next post
         self.renew_at = time.monotonic() + RENEW_EVERY
         self.renewed_at = 0.0  # when the last good renewal began
         self.renewals_missed = 0
@@ -165,7 +171,9 @@ class _Drain:
         while True:
             self._claim_more()
             if not (self.unsent or self.flying or self.landed):
-                break
+                if not self._waits_for_a_rate():
+                    break
+                time.sleep(max(0.0, min(TICK, self.permitted_at - time.monotonic())))
             self._start_what_can()
             self._collect()
             self._renew_in_time()
@@ -173,6 +181,7 @@ class _Drain:
             self._end_in_time()
         if not self.ended:
             leases.settle_strays()
+            apart.settle()
         return self.made
 
     def _is_over(self) -> bool:
@@ -194,13 +203,15 @@ class _Drain:
             full = self._full(now, only_fresh=only_fresh)
             rows = leases.claim(self.claim_id, limit, full, only_fresh=only_fresh)
             self._take_on(rows, now)
+            again_in = self._claim_apart(now)
         except DatabaseError:
             if idle and not self.landed:
                 raise
             self._lose_the_database("Nothing more can be claimed.")
             return
+        self.permitted_at = now + again_in
         if len(rows) < limit:
-            self.look_again_at = now + LOOK_AGAIN
+            self.look_again_at = min(now + LOOK_AGAIN, self.permitted_at)
         elif not self.called_for_help:
             self.called_for_help = True
             wake.wake()  # there is more than this: an idle worker may join
@@ -223,7 +234,18 @@ class _Drain:
             return
         keys = posting.Keys.of(deliveries)
         self.unsent += [_Post(delivery, keys, claimed_at, probe) for delivery in deliveries]
-        self.unsent.sort(key=lambda post: (post.delivery.lane, post.delivery.priority))
+        self.unsent.sort(key=lambda post: (post.is_bulk, post.delivery.priority))
+
+    def _claim_apart(self, now: float) -> float:
+        """From the own queues; in how many seconds the rate of one of them permits the next post."""
+        here = Counter(post.delivery.config_id for post in (*self.unsent, *self.flying.values()))
+        rows, again_in = leases.claim_apart(self.claim_id, BATCH, OWN_SLOTS, here, A_CONFIGURATION)
+        self._take_on(rows, now)
+        return again_in
+
+    def _waits_for_a_rate(self) -> bool:
+        """Whether an own queue has posts that its rate permits so soon that it is worth waiting for."""
+        return not self.ended and self.permitted_at < time.monotonic() + WAIT_FOR_A_RATE
 
     # --- post
 

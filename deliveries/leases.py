@@ -5,8 +5,9 @@ first that the claim still is its own.
 """
 
 import logging
+import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -18,13 +19,15 @@ from django.db.models.functions import Now
 from configurations.models import SECRETS, WebhookConfig
 from configurations.models import State as ConfigState
 
-from . import bulk, disabling, retries, writing
+from . import apart, bulk, disabling, retries, writing
 from .choices import FINISHED, Lane
 from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, HeldHost, State
 from .reprocessing import OUT_OF_BULK, BulkReprocess, discarded_or_as_before, held_or_as_before
 from .results import Result
 
 logger = logging.getLogger(__name__)
+
+MOVES = 10  # batches that one claim moves aside, at most
 
 # What recording writes; the claim ends with it.
 _RECORDED = [
@@ -55,7 +58,8 @@ def anything_to_do() -> bool:
     if HeldHost.everything():
         return False
     return (
-        Delivery.objects.due().in_turn().to_open_hosts().exists()
+        Delivery.objects.due().in_front().in_turn().to_open_hosts().exists()
+        or apart.anything_to_send()
         or Delivery.objects.lease_ran_out().exists()
         or disabling.a_probe_is_due()
     )
@@ -104,14 +108,42 @@ def claim(
 ) -> list[Delivery]:
     """Up to `limit` posts that are due, most urgent first, now ours. `full`: configurations to leave out.
 
-    `only_fresh`: nothing of a bulk reprocess.
+    `only_fresh`: nothing of a bulk reprocess. What it meets of a configuration that has its own queue, it moves there.
     """
-    due = Delivery.objects.sendable().exclude(config__in=full)
+    front = Delivery.objects.due().in_front().in_turn().to_open_hosts()
+    front = front.filter(config__state=ConfigState.ON).exclude(config__in=full)
     if only_fresh:
-        due = due.filter(lane=Lane.FRESH)
+        front = front.filter(lane=Lane.FRESH)
     else:
-        due = due.exclude(bulk__in=BulkReprocess.objects.halted().values("pk"), state_before__gt="")
-    return _take(due.most_urgent_first()[:limit], claim_id)
+        front = front.exclude(bulk__in=BulkReprocess.objects.halted().values("pk"), state_before__gt="")
+    front = front.most_urgent_first()
+    for _ in range(MOVES):
+        with transaction.atomic():
+            met = front.annotate(is_apart=apart.has_own_queue()).unlocked()[:limit]
+            met = list(met.values_list("pk", "config_id", "is_apart"))
+            others = {config for _pk, config, is_apart in met if is_apart}
+            if others:
+                apart.move_aside(front, others)
+            pks = [pk for pk, config, _is_apart in met if config not in others]
+            _make_ours(pks, claim_id)
+        if pks or not others:
+            return _whole(pks, claim_id)
+    return []
+
+
+def claim_apart(
+    claim_id: UUID, room: int, slow_room: int, here: Mapping[int, int], slow_share: int
+) -> tuple[list[Delivery], float]:
+    """The first posts of own queues, now ours; and in how many seconds a rate permits the next, infinite for none.
+
+    The arguments are those of `apart.heads`.
+    """
+    if not apart.with_due_posts().exists():  # so that it takes no write lock where there is nothing to do
+        return [], math.inf
+    with transaction.atomic():
+        heads = apart.heads(room, slow_room, here, slow_share)
+        _make_ours(heads.pks, claim_id)
+    return _whole(heads.pks, claim_id), heads.again_in
 
 
 def claim_probes(claim_id: UUID, pks: Sequence[int]) -> list[Delivery]:
@@ -120,22 +152,25 @@ def claim_probes(claim_id: UUID, pks: Sequence[int]) -> list[Delivery]:
         return []
     on_its_way = Delivery.objects.filter(config=OuterRef("config"), state=State.SENDING)
     probes = Delivery.objects.held().filter(pk__in=pks, config__state=ConfigState.DISABLED)
-    return _take(probes.in_turn().exclude(Exists(on_its_way)).to_open_hosts().most_urgent_first(), claim_id)
-
-
-def _take(wanted: DeliveryQuerySet, claim_id: UUID) -> list[Delivery]:
+    probes = probes.in_turn().exclude(Exists(on_its_way)).to_open_hosts().most_urgent_first()
     with transaction.atomic():
-        if (
-            connection.features.has_select_for_update
-        ):  # else, on SQLite, the transaction locked them at its start
-            wanted = wanted.select_for_update(skip_locked=True, of=("self",))
-        pks = list(wanted.values_list("pk", flat=True))
-        if not pks:
-            return []
+        pks = list(probes.unlocked().values_list("pk", flat=True))
+        _make_ours(pks, claim_id)
+    return _whole(pks, claim_id)
+
+
+def _make_ours(pks: Sequence[int], claim_id: UUID) -> None:
+    if pks:
         _commit_soon()
         Delivery.objects.filter(pk__in=pks).update(
             state=State.SENDING, claim_id=claim_id, lease_until=Now() + Value(LEASE, models.DurationField())
         )
+
+
+def _whole(pks: Sequence[int], claim_id: UUID) -> list[Delivery]:
+    """These, claimed, with all that a post is made of."""
+    if not pks:
+        return []
     rows = Delivery.objects.filter(pk__in=pks, claim_id=claim_id).select_related("event").defer(*_NOT_POSTED)
     deliveries = list(rows.most_urgent_first())
     # Apart, and once for each; without its secrets, which cost 50 µs to decrypt.

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 from django.urls import reverse
@@ -26,6 +26,7 @@ from .choices import FINISHED, Audience, Lane, Problem, State
 from .fast_json import Decoder
 from .held import EVERY, HeldHost
 from .home import Home as Home  # a model too
+from .own_queue import OwnQueue as OwnQueue  # a model too
 from .posted import Posted
 from .posted import SamplePost as SamplePost  # a model too, beside what it shares with attempts
 from .posted import new_webhook_id as new_webhook_id
@@ -127,8 +128,19 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.ready().to_open_hosts()
 
     def ready(self) -> "DeliveryQuerySet":
-        """Due and in turn, and its configuration is on: what would be sent now, were nothing held by staff."""
-        return self.due().in_turn().filter(config__state=ConfigState.ON)
+        """Due and in turn, its configuration is on and its own queue not shut: what would be sent now, were nothing
+        held by staff."""
+        ready = self.due().in_turn().filter(config__state=ConfigState.ON)
+        shut = list(OwnQueue.objects.shut().values_list("pk", flat=True))
+        return ready.exclude(config__in=shut) if shut else ready
+
+    def in_front(self) -> "DeliveryQuerySet":
+        """Those that do not wait in their configuration's own queue."""
+        return self.filter(lane__lt=Lane.OWN)
+
+    def apart(self) -> "DeliveryQuerySet":
+        """Those that do."""
+        return self.filter(lane__gte=Lane.OWN)
 
     def in_turn(self) -> "DeliveryQuerySet":
         """Without what waits for an approved of its sale that is on its way: see `order`."""
@@ -152,6 +164,15 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         if EVERY in held:
             return self.none()
         return self.exclude(config__in=WebhookConfig.objects.filter(host__in=held).values("pk"))
+
+    def unlocked(self) -> "DeliveryQuerySet":
+        """Locks them, without those that another worker has locked; in a transaction.
+
+        On SQLite the transaction locked all at its start.
+        """
+        if connection.features.has_select_for_update:
+            return self.select_for_update(skip_locked=True, of=("self",))
+        return self
 
     def most_urgent_first(self) -> "DeliveryQuerySet":
         return self.order_by("lane", "priority", F("next_try_at").asc(nulls_first=True), "pk")
@@ -318,6 +339,12 @@ class Delivery(models.Model):
                 fields=["lane", "priority", "next_try_at", "id"],
                 name="delivery_due_by_lane",
                 condition=Q(state="waiting"),
+            ),
+            # The same of each configuration's own queue.
+            models.Index(
+                fields=["config", "lane", "priority", "next_try_at", "id"],
+                name="delivery_in_own_queue",
+                condition=Q(state="waiting", lane__gte=Lane.OWN),
             ),
             # The approved of a sale that its refund waits for. Its state is no part of it, which SQLite would
             # not see through the parameters of a query.

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from configurations.models import WebhookConfig
@@ -17,7 +18,7 @@ from sales.signals import (
 )
 from sales.subscriptions import SubscriptionChange
 
-from . import disabling, privacy
+from . import apart, disabling, privacy
 from .models import Delivery
 from .recording import record_carts, record_events, record_subscription_changes
 
@@ -45,6 +46,13 @@ def tell_of_buyer(buyer: Buyer, **_: Any) -> list[Held]:
 @receiver(buyer_redacted)
 def erase_buyer(buyer: Buyer, **_: Any) -> dict[str, int]:
     return privacy.redact(buyer)
+
+
+@receiver(post_save, sender=WebhookConfig)
+def keep_to_its_rate(instance: WebhookConfig, **_: Any) -> None:
+    """So that what arises from now on waits apart. Once the limit is gone, a drain ends the queue."""
+    if "posts_per_second" not in instance.get_deferred_fields() and instance.posts_per_second:
+        apart.begin([instance.pk])
 
 
 @receiver(configuration_disabled)

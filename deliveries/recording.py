@@ -18,7 +18,8 @@ from sales.bulkwrite import insert
 from sales.models import AbandonedCart, StatusChange
 from sales.subscriptions import Subscription, SubscriptionChange
 
-from . import contract, order, wake
+from . import apart, contract, order, wake
+from .choices import Lane
 from .contract import snapshot
 from .contract.subscription import ChangedSubscription, Plan, Snapshot
 from .models import Audience, Delivery, Event, State, new_webhook_id
@@ -111,7 +112,8 @@ def _configurations(owners: set[int]) -> Configs:
     """All in one query, without the secrets: decrypting them would hold up the sale."""
     found = defaultdict(list)
     facts = ("owner", "events", "product", "version", "state")
-    for config in WebhookConfig.objects.owned_by(owners).only(*facts).order_by("pk"):
+    configs = WebhookConfig.objects.owned_by(owners).only(*facts).annotate(is_apart=apart.has_own_queue("pk"))
+    for config in configs.order_by("pk"):
         found[config.owner_id].append(config)
     return found
 
@@ -127,7 +129,8 @@ def _deliveries(event: Event, affiliate: int | None, configs: Configs) -> list[D
             if mismatch := why_not(event, config, audience):
                 event.mismatches[str(config.pk)] = str(mismatch)
             else:
-                made.append(new_delivery(event, config, audience))
+                lane = Lane.OWN if config.is_apart else Lane.FRESH
+                made.append(new_delivery(event, config, audience, lane))
     return made
 
 
@@ -142,7 +145,9 @@ def why_not(event: Event, config: WebhookConfig, audience: Audience) -> Mismatch
     return Mismatch.FORMAT
 
 
-def new_delivery(event: Event, config: WebhookConfig, audience: Audience) -> Delivery:
+def new_delivery(
+    event: Event, config: WebhookConfig, audience: Audience, lane: Lane = Lane.FRESH
+) -> Delivery:
     """Not saved yet; held if the configuration is disabled."""
     return Delivery(
         webhook_id=new_webhook_id(),
@@ -151,6 +156,7 @@ def new_delivery(event: Event, config: WebhookConfig, audience: Audience) -> Del
         owner_id=config.owner_id,
         audience=audience,
         version=config.version,
+        lane=lane,
         priority=BY_TYPE[event.type].priority,
         created_at=event.occurred_at,
         state=State.HELD if config.state == ConfigState.DISABLED else State.WAITING,

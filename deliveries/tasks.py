@@ -8,7 +8,7 @@ from django_q.models import Failure
 
 from configurations.models import Token, WebhookConfig
 
-from . import bulk, cluster, disabling, engine, leases, retention, testing, wake
+from . import apart, bulk, cluster, disabling, engine, leases, retention, testing, wake
 from .models import BulkReprocess, HeldHost, WakeFlag
 
 KEEP_FAILURES = timedelta(days=7)  # of jobs, not of posts: django-q2 keeps them for ever
@@ -36,6 +36,7 @@ def sweep() -> None:
     """Every minute: the last resort of the clock, and what is no matter of seconds."""
     _wake_for_the_rest()
     Failure.objects.filter(stopped__lt=Now() - KEEP_FAILURES).delete()
+    apart.settle_strays()
     if not HeldHost.everything():  # a copy that was restored tells nobody of what came of posts back then
         disabling.look()
     Token.objects.settle()

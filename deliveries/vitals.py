@@ -94,13 +94,13 @@ def vitals() -> Vitals:
 def posts() -> Posts:
     # A first try is due since its event, since its configuration was switched on, or since the approved ended that
     # it waited for. Of what was asked for again nobody knows since when, and a bulk reprocess takes as long as it
-    # takes.
+    # takes; so does an endpoint with its own queue.
     approved = Delivery.objects.filter(config=OuterRef("config"), opens=OuterRef("closes"))
     in_turn = Subquery(approved.finished().order_by("-finished_at").values("finished_at")[:1])
     in_turn = Case(When(closes__isnull=False, then=Coalesce(in_turn, "created_at")), default="created_at")
     since_event = Greatest("created_at", "config__state_changed_at", in_turn)
     since = Case(
-        When(lane=Lane.BULK, then=None),
+        When(lane__gt=Lane.FRESH, then=None),
         When(next_try_at__isnull=False, then=F("next_try_at")),
         When(attempts_made=0, priority__lt=Priority.BACKLOG, then=since_event),
     )

@@ -82,7 +82,7 @@ def test_the_export_holds_what_the_list_shows_and_no_secret(staff, product):
         {
             "id": str(config.pk), "owner": product.owner.code, "name": "Members", "url": config.url,
             "events": "PURCHASE_APPROVED", "product": str(product.code), "version": "2.0.0", "token_in_body": "0",
-            "state": "on",
+            "posts_per_second": "", "state": "on",
         }
     ]  # fmt: skip
     for whole in (export(staff), export(staff, JSON)):

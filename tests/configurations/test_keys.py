@@ -165,6 +165,19 @@ def test_the_token_in_the_body_is_asked_for_under_advanced(client, config):
     )
 
 
+def test_a_limit_of_posts_per_second_is_asked_for_under_advanced(client, config):
+    client.post(url("edit", config), FIELDS | {"posts_per_second": "20"})
+    config.refresh_from_db()
+    assert config.posts_per_second == 20
+    page = client.get(url("edit", config)).content.decode()
+    assert re.search(r"<details[^>]* open>\s*<summary>Advanced", page)
+    page = client.post(url("edit", config), FIELDS | {"posts_per_second": "0"}).content.decode()
+    assert "greater than or equal to 1" in page
+    client.post(url("edit", config), FIELDS | {"posts_per_second": ""})
+    config.refresh_from_db()
+    assert config.posts_per_second is None
+
+
 # --- Whose ---------------------------------------------------------------------------------------------
 
 

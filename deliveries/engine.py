@@ -164,25 +164,33 @@ class _Drain:
             return self._run()
 
     def _run(self) -> int:
-        leases.recover()
+        self._claim_more()  # what is fresh does not wait for the looks at what is old
+        self._start_what_can()
+        if leases.recover():
+            self._claim_more()
         if not self._is_over():
             now = time.monotonic()
             self._take_on(leases.claim_probes(self.claim_id, disabling.probes_due()), now, probe=True)
-        while True:
-            self._claim_more()
-            if not (self.unsent or self.flying or self.landed):
-                if not self._waits_for_a_rate():
-                    break
-                time.sleep(max(0.0, min(TICK, self.permitted_at - time.monotonic())))
+        while self._goes_on():
             self._start_what_can()
             self._collect()
             self._renew_in_time()
             self._record_in_time()
             self._end_in_time()
+            self._claim_more()
         if not self.ended:
             leases.settle_strays()
             apart.settle()
         return self.made
+
+    def _goes_on(self) -> bool:
+        """Whether anything is in hand, or, after waiting for it, may be: what the rate of an own queue permits soon."""
+        if self.unsent or self.flying or self.landed:
+            return True
+        if not self._waits_for_a_rate():
+            return False
+        time.sleep(max(0.0, min(TICK, self.permitted_at - time.monotonic())))
+        return True
 
     def _is_over(self) -> bool:
         self.ended = self.ended or time.monotonic() >= self.until or self.stop()

@@ -201,12 +201,16 @@ class Keys:
 
 def _tokens_of(sellers: Collection[int]) -> list[Sequence[Any]]:
     """[(seller, value, next value, when it takes its place, now), …]"""
-    missing = set(sellers) - set(Token.objects.filter(seller__in=sellers).values_list("seller", flat=True))
-    if missing:
-        # Another worker may be first: then its token counts.
-        Token.objects.bulk_create([Token(seller_id=seller) for seller in missing], ignore_conflicts=True)
     tokens = Token.objects.filter(seller__in=sellers).annotate(now=Now())
-    return _readable(tokens, "seller", "value", "next_value", "rotates_at", "now")
+    columns = ("seller", "value", "next_value", "rotates_at", "now")
+    found = _readable(tokens, *columns)
+    unread = set(sellers) - {seller for seller, *_ in found}
+    if not unread:
+        return found
+    missing = unread - set(Token.objects.filter(seller__in=unread).values_list("seller", flat=True))
+    # Another worker may be first: then its token counts.
+    Token.objects.bulk_create([Token(seller_id=seller) for seller in missing], ignore_conflicts=True)
+    return found + _readable(tokens.filter(seller__in=missing), *columns)
 
 
 def _secrets_of(configs: Collection[int]) -> list[Sequence[Any]]:

@@ -110,6 +110,7 @@ ON_SQLITE = _database["ENGINE"].endswith("sqlite3")
 _database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", 60)
 if ON_SQLITE:
     VAR_DIR.mkdir(exist_ok=True)
+    _database["ENGINE"] = "webhookhub.sqlite"  # Django's, whose writers take turns within milliseconds
     # IMMEDIATE: 0 locked errors where DEFERRED had 1,976 in 15 s. NORMAL keeps all that was committed
     # over a crash of the process; only a power loss can take the last commits.
     _database["OPTIONS"] = {
@@ -150,7 +151,9 @@ if ON_REDIS:
         ("&" if "?" in BROKER_URL else "?") + "socket_connect_timeout=1&socket_timeout=3"
     )
 else:
-    Q_CLUSTER |= {"orm": "default", "poll": 0.05}
+    Q_CLUSTER |= {"orm": "default", "poll": 0.05}  # seconds
+    if ON_SQLITE:
+        Q_CLUSTER |= {"broker_class": "deliveries.queue.SqliteQueue", "poll": 0.01}  # its looks are cheap
 
 _cache = (
     {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": BROKER_URL}

@@ -92,6 +92,7 @@ def redis_queue(clean_queue: None) -> Iterator[RedisServer]:
         override_settings(ON_REDIS=True, BROKER_URL=server.url),
         pytest.MonkeyPatch.context() as patch,
     ):
+        patch.setattr(Conf, "BROKER_CLASS", None)
         patch.setattr(Conf, "ORM", None)
         patch.setattr(Conf, "REDIS", server.url)
         wake._broker_of.cache_clear()

@@ -1,0 +1,1 @@
+"""Django's SQLite, made fair among several writers: see base.py."""

@@ -9,8 +9,11 @@ help:
 	@echo "make test    lint, checks and all tests"
 	@echo "make check   Django's checks, migrations and the import rules alone"
 	@echo "make fmt     format the code"
-	@echo "make bench   posts per second against a bare requests loop"
-	@echo "make bench-throughput      the same"
+	@echo "make bench   all benchmarks, kept in docs/performance.jsonl (BENCH=\"latency memory\": these alone)"
+	@echo "make bench-throughput      posts per second against a bare requests loop"
+	@echo "make bench-slow-receivers  posts per second to receivers that take 200 ms"
+	@echo "make bench-latency         from the commit to the receiver, and what an idle system costs"
+	@echo "make bench-memory          the memory of a worker over 200,000 posts"
 	@echo "make bench-paging          page 1 and page 1,000 of the History, on a million posts"
 	@echo "make bench-legacy-import   the import of a million old posts, and their pages"
 	@echo "make bench-import          rows per second of import_transactions"
@@ -43,7 +46,17 @@ fmt: .venv/.test-ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-throughput
+bench: .venv/.test-ready
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+bench-latency: .venv/.test-ready
+	@$(BIN)/python -m benchmarks.latency
+
+bench-memory: .venv/.test-ready
+	@$(BIN)/python -m benchmarks.memory
+
+bench-slow-receivers: .venv/.test-ready
+	@$(BIN)/python -m benchmarks.slow_receivers
 
 bench-throughput: .venv/.test-ready
 	@$(BIN)/python -m benchmarks.throughput
@@ -102,4 +115,4 @@ venv:
 		echo "Python's venv is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 
-.PHONY: help run test lint check fmt bench bench-throughput bench-paging bench-legacy-import bench-import bench-fan-out messages lock debian venv
+.PHONY: help run test lint check fmt bench bench-throughput bench-paging bench-legacy-import bench-import bench-fan-out bench-latency bench-memory bench-slow-receivers messages lock debian venv

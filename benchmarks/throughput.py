@@ -10,21 +10,24 @@ of JSON for each database.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
-import platform
 import resource
 import tempfile
+import threading
 import time
+from collections.abc import Sequence
 from multiprocessing.synchronize import Barrier
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from .databases import DATABASES, environment, own_database
 from .fast_receiver import receiver
+from .report import emit
 
 PROCESSES = 2
+READY_WITHIN = 120  # seconds until a process of ours is set up
+SLOWEST = 20  # posts per second: who is slower is taken to hang
 _spawn = multiprocessing.get_context("spawn")
 
 
@@ -66,10 +69,14 @@ def _counted(target, used, barrier: Barrier, *arguments) -> None:
 
     class _Marked:
         def wait(self) -> None:
-            barrier.wait()
+            barrier.wait(READY_WITHIN)
             before[0] = _processor_time()
 
-    target(_Marked(), *arguments)
+    try:
+        target(_Marked(), *arguments)
+    except BaseException:
+        barrier.abort()  # nobody is to wait for this one
+        raise
     with used.get_lock():
         used.value += _processor_time() - before[0]
 
@@ -79,25 +86,52 @@ def _processor_time() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _timed(target, posts: int, arguments: list[tuple]) -> Speed:
+def timed(target, posts: int, arguments: list[tuple]) -> Speed:
     """From the moment that all processes stand ready until the last has ended."""
     barrier = _spawn.Barrier(len(arguments) + 1)
     used = _spawn.Value("d", 0.0)
     processes = [_spawn.Process(target=_counted, args=(target, used, barrier, *given)) for given in arguments]
-    for process in processes:
-        process.start()
-    barrier.wait()
-    started = time.perf_counter()
-    for process in processes:
-        process.join()
-    took = time.perf_counter() - started
-    if any(process.exitcode for process in processes):
-        raise SystemExit("A process of the benchmark failed; see above.")
+    try:
+        for process in processes:
+            process.start()
+        _wait_at(barrier, processes)
+        started = time.perf_counter()
+        for process in processes:
+            process.join(max(0.0, started + posts / SLOWEST - time.perf_counter()))
+        took = time.perf_counter() - started
+        if any(process.exitcode != 0 for process in processes):
+            raise SystemExit("A process of the benchmark failed or hangs; see above.")
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.kill()
     return Speed(posts / took, used.value * 1_000_000 / posts)
 
 
-def _write_backlog(address: str, posts: int, configurations: int) -> list[bytes]:
-    """Write `posts` due deliveries over `configurations` configurations; the bodies that they will post."""
+def _wait_at(barrier: Barrier, processes: list) -> None:
+    """Until all stand ready. One that was killed before can tell nobody."""
+    watched = threading.Event()
+
+    def watch() -> None:
+        while not watched.wait(0.2):
+            if any(process.exitcode for process in processes):
+                barrier.abort()
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        barrier.wait(READY_WITHIN)
+    except threading.BrokenBarrierError:
+        raise SystemExit("A process of the benchmark failed before it was ready; see above.") from None
+    finally:
+        watched.set()
+
+
+def write_backlog(addresses: Sequence[str], posts: int, configurations: int) -> list[bytes]:
+    """Write `posts` due deliveries over `configurations` configurations; the bodies that they will post.
+
+    The configurations take the addresses in turn, each with a path and a seller of its own.
+    """
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
@@ -109,7 +143,7 @@ def _write_backlog(address: str, posts: int, configurations: int) -> list[bytes]
     products = []
     for n in range(configurations):
         product = factories.make_product(factories.make_seller(login=False))
-        factories.make_config(product.owner, url=f"{address}/{n}")
+        factories.make_config(product.owner, url=f"{addresses[n % len(addresses)]}/{n}")
         products.append(product)
     for start in range(0, posts, 500):
         numbers = range(start, min(start + 500, posts))
@@ -144,30 +178,24 @@ def _measure(database: str, address: str, posts: int, configurations: int) -> No
     for name, speed in (("webhookhub", ours), ("bare requests loop", bare)):
         print(f"  {name:20} {speed.per_second:8.0f} posts/s {speed.microseconds:8.0f} µs of processor a post")
     print(f"  {'ratio':20} {ours.per_second / bare.per_second:8.2f}")
-    print(
-        json.dumps(
-            {
-                "benchmark": "throughput",
-                "database": database,
-                "ratio": round(ours.per_second / bare.per_second, 3),
-                "posts_per_second": round(ours.per_second),
-                "baseline_posts_per_second": round(bare.per_second),
-                "processor_microseconds_per_post": round(ours.microseconds),
-                "baseline_processor_microseconds_per_post": round(bare.microseconds),
-                "posts": posts,
-                "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-            }
-        ),
-        flush=True,
+    emit(
+        "throughput",
+        database=database,
+        ratio=round(ours.per_second / bare.per_second, 3),
+        posts_per_second=round(ours.per_second),
+        baseline_posts_per_second=round(bare.per_second),
+        processor_microseconds_per_post=round(ours.microseconds),
+        baseline_processor_microseconds_per_post=round(bare.microseconds),
+        posts=posts,
     )
 
 
 def _drain_and_baseline(address: str, posts: int, configurations: int) -> tuple[Speed, Speed]:
-    bodies = _write_backlog(address, posts, configurations)
+    bodies = write_backlog([address], posts, configurations)
     half = [(f"{address}/hook", bodies[: posts // PROCESSES])] * PROCESSES
-    before = _timed(_bare_loop, posts, half)
-    ours = _timed(_drain, posts, [()] * PROCESSES)
-    after = _timed(_bare_loop, posts, half)
+    before = timed(_bare_loop, posts, half)
+    ours = timed(_drain, posts, [()] * PROCESSES)
+    after = timed(_bare_loop, posts, half)
     from deliveries.models import Delivery, DeliveryAttempt, State
 
     delivered = Delivery.objects.filter(state=State.DELIVERED).count()

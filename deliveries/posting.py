@@ -208,9 +208,9 @@ def _tokens_of(sellers: Collection[int]) -> list[Sequence[Any]]:
     if not unread:
         return found
     missing = unread - set(Token.objects.filter(seller__in=unread).values_list("seller", flat=True))
-    # Another worker may be first: then its token counts.
+    # Another worker may be first, before this look or after it: then its token counts.
     Token.objects.bulk_create([Token(seller_id=seller) for seller in missing], ignore_conflicts=True)
-    return found + _readable(tokens.filter(seller__in=missing), *columns)
+    return found + _readable(tokens.filter(seller__in=unread), *columns)
 
 
 def _secrets_of(configs: Collection[int]) -> list[Sequence[Any]]:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.conf import Conf
@@ -12,7 +13,7 @@ from deliveries.queue import SqliteQueue
 
 pytestmark = [
     pytest.mark.django_db,
-    pytest.mark.skipif("connection.vendor != 'sqlite'", reason="It is about SQLite."),
+    pytest.mark.skipif(not settings.ON_SQLITE or settings.ON_REDIS, reason="It is about SQLite's queue."),
 ]
 
 

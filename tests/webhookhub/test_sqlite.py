@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError, connection, transaction
 
 from tests.factories import make_seller
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif("connection.vendor != 'sqlite'", reason="It is about SQLite."),
+    pytest.mark.skipif(not settings.ON_SQLITE, reason="It is about SQLite."),
 ]
 
 

@@ -11,6 +11,7 @@ SEND_POSTS is for those.
 import logging
 import os
 import tempfile
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -74,9 +75,10 @@ def _is_on_this_server() -> bool:
 
 def _row_and_place() -> tuple[str | None, str]:
     """A server may keep its identifier to itself; then the database and the table have to do."""
+    apart = transaction.atomic if connection.in_atomic_block else nullcontext
     with connection.cursor() as cursor:
         try:
-            with transaction.atomic():
+            with apart():
                 cursor.execute(_QUERY.format(_SERVER + _PLACE))
         except ProgrammingError:
             cursor.execute(_QUERY.format(_PLACE))

@@ -111,8 +111,9 @@ def board(user: Any, now: datetime | None = None) -> Board | None:
 
 
 def _tiles(user: Any, now: datetime, whole: tries.Tally) -> list[Tile]:
-    posts, alive = vitals.posts(), vitals.cluster()
-    return [*_of_the_day(user, now, whole), _oldest(user, posts, now), _queue(user, posts), _workers(alive)]
+    posts, alive, held = vitals.posts(), vitals.cluster(), vitals.held()
+    waiting = [_held(user, held)] if held else [_oldest(user, posts, now), _queue(user, posts)]
+    return [*_of_the_day(user, now, whole), *waiting, _workers(alive)]
 
 
 def _of_the_day(user: Any, now: datetime, whole: tries.Tally) -> list[Tile]:
@@ -187,6 +188,11 @@ def _oldest(user: Any, posts: vitals.Posts, now: datetime) -> Tile:
     late = now - posts.due_since
     kind = "ok" if late < LATE else "wait" if late < 5 * LATE else "bad"
     return Tile(label, age(posts.due_since), _("So long it should have been tried"), url, kind)
+
+
+def _held(user: Any, held: vitals.Hold) -> Tile:
+    url = list_url(user, "deliveries_delivery", state__exact=State.WAITING)
+    return Tile(_("Queue"), number(held.waiting), _("They wait until sending is released"), url, "bad")
 
 
 def _queue(user: Any, posts: vitals.Posts) -> Tile:

@@ -142,7 +142,10 @@ def test_staff_hold_and_release_on_a_page_that_says_what_it_means(client, operat
     page = client.get(url).content.decode()
     assert WHY in page
     assert "1 post that waits is sent at once." in page
-    assert "Nothing is sent" in client.get(reverse("admin:index")).content.decode()
+    index = client.get(reverse("admin:index")).content.decode()
+    assert "Nothing is sent" in index
+    assert "They wait until sending is released" in index
+    assert "Nothing that is due waits" not in index
     client.post(url, {"do": "hold", "reason": "Again."})  # from a page of before
     assert HeldHost.everything().reason == WHY
     answer = client.post(url, {"do": "release", "note": ""}, follow=True)

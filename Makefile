@@ -79,10 +79,12 @@ lock:
 	$(LOCK) pyproject.toml --output-file requirements.txt
 	$(LOCK) pyproject.toml --group dev --output-file requirements-dev.txt
 
-# The browser of the page tests, and what reads the strings for the test of the translations. Elsewhere than on
+# The browser of the page tests, what reads the strings for the test of the translations, and what makes the networks
+# of the test with two machines. Elsewhere than on
 # Debian as root those tests are skipped, and say so.
 debian:
 	@missing=""; command -v chromium >/dev/null || missing="chromium"; command -v xgettext >/dev/null || missing="$$missing gettext"; \
+	command -v ip >/dev/null || missing="$$missing iproute2"; \
 	if [ -z "$$missing" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then :; else \
 		echo "Installing for the tests: $$missing …"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi

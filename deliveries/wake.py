@@ -29,7 +29,8 @@ from .models import WakeFlag
 logger = logging.getLogger(__name__)
 
 JOB = "deliveries.tasks.deliver_due"
-FLAG_LASTS = timedelta(seconds=10)
+# So long a wake-up may lie with a cluster whose workers all are busy, before another cluster hears of the work.
+FLAG_LASTS = timedelta(seconds=3)
 PATIENCE = 0.5  # seconds for each of: connect, set the flag, enqueue. It is the buyer who waits
 COOL_DOWN = 5.0  # seconds in which a queue that could not be reached is not asked again
 
@@ -108,7 +109,7 @@ def _flag_key() -> str:
 
 
 def _fresh() -> Q:
-    """Asked for within the last 10 s. One from the future is from before the clock was set back."""
+    """Asked for within FLAG_LASTS. One from the future is from before the clock was set back."""
     lasts = models.Value(FLAG_LASTS, models.DurationField())
     return Q(asked_at__gt=Now() - lasts, asked_at__lte=Now() + lasts)
 

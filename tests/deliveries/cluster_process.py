@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests import commands
@@ -73,9 +73,13 @@ def threads_of(pid: int) -> int:
 
 
 class ClusterProcess:
-    """`with ClusterProcess() as cluster:` is up and looks for work. `environment` adds to, or replaces, SHORT."""
+    """`with ClusterProcess() as cluster:` is up and looks for work. `environment` adds to, or replaces, SHORT.
 
-    def __init__(self, *, supervised: bool = True, **environment: str) -> None:
+    `inside`: what the command begins with, e.g. to run in another network.
+    """
+
+    def __init__(self, *, supervised: bool = True, inside: Sequence[str] = (), **environment: str) -> None:
+        self._command = [*inside, *COMMAND]
         self.exit_codes: list[int] = []  # of all that ended so far
         self._supervised = supervised
         self._environment = commands.environment(**SHORT | environment)
@@ -108,7 +112,7 @@ class ClusterProcess:
 
     def _spawn(self) -> None:
         self._process = subprocess.Popen(
-            COMMAND, cwd=commands.ROOT, env=self._environment, start_new_session=True
+            self._command, cwd=commands.ROOT, env=self._environment, start_new_session=True
         )
 
     def _supervise(self) -> None:

@@ -54,12 +54,12 @@ def test_after_a_job_has_taken_it_the_next_wake_up_is_a_job_again(clean_queue, j
 
 
 @on_the_database
-def test_a_flag_whose_job_was_lost_is_free_again_after_ten_seconds(clean_queue, jobs):
+def test_a_flag_whose_job_was_lost_is_free_again_after_a_while(clean_queue, jobs):
     wake.wake()
-    WakeFlag.objects.update(asked_at=Now() - timedelta(seconds=9))
+    WakeFlag.objects.update(asked_at=Now() - (wake.FLAG_LASTS - timedelta(seconds=1)))
     wake.wake()
     assert len(jobs) == 1
-    WakeFlag.objects.update(asked_at=Now() - timedelta(seconds=11))
+    WakeFlag.objects.update(asked_at=Now() - (wake.FLAG_LASTS + timedelta(seconds=1)))
     wake.wake()
     assert len(jobs) == 2
 

@@ -19,6 +19,7 @@ help:
 	@echo "make bench-import          rows per second of import_transactions"
 	@echo "make bench-fan-out         what a change of status costs with 0 to 100 configurations"
 	@echo "make messages              collect the strings for translation, and compile the translations"
+	@echo "make audit   known holes in what is pinned, risky idioms, licences"
 	@echo "make lock    renew the requirements files from pyproject.toml"
 
 run: .venv/.run-ready
@@ -73,20 +74,27 @@ bench-import: .venv/.test-ready
 bench-fan-out: .venv/.test-ready
 	@$(BIN)/python -m benchmarks.fan_out
 
+# Exit code 0 nothing was found, 1 something was, 2 the advisories could not be reached: docs/dependencies.md.
+audit: .venv/.test-ready
+	@$(BIN)/python -m webhookhub.audit
+
 # Needs uv (pip install uv). No address of an index ends up in the files.
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock:
 	$(LOCK) pyproject.toml --output-file requirements.txt
 	$(LOCK) pyproject.toml --group dev --output-file requirements-dev.txt
 
-# The browser of the page tests, what reads the strings for the test of the translations, and what makes the networks
-# of the test with two machines. Elsewhere than on
-# Debian as root those tests are skipped, and say so.
+# The browser of the page tests, what reads the strings for the test of the translations, what makes the networks of the
+# test with two machines, and the nginx whose configuration is tested; it is not to be started. Elsewhere than on Debian
+# as root those tests are skipped, and say so.
+POLICY = /usr/sbin/policy-rc.d
 debian:
 	@missing=""; command -v chromium >/dev/null || missing="chromium"; command -v xgettext >/dev/null || missing="$$missing gettext"; \
 	command -v ip >/dev/null || missing="$$missing iproute2"; \
+	command -v nginx >/dev/null || test -x /usr/sbin/nginx || missing="$$missing nginx-light"; \
 	if [ -z "$$missing" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then :; else \
 		echo "Installing for the tests: $$missing …"; \
+		if [ ! -e $(POLICY) ]; then printf '#!/bin/sh\nexit 101\n' >$(POLICY); chmod 755 $(POLICY); trap 'rm -f $(POLICY)' EXIT; fi; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
 # Needs gettext (Debian: apt install gettext). What is new stands in locale/*/LC_MESSAGES/django.po with an empty msgstr.
@@ -117,4 +125,4 @@ venv:
 		echo "Python's venv is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 
-.PHONY: help run test lint check fmt bench bench-throughput bench-paging bench-legacy-import bench-import bench-fan-out bench-latency bench-memory bench-slow-receivers messages lock debian venv
+.PHONY: help run test lint check fmt audit bench bench-throughput bench-paging bench-legacy-import bench-import bench-fan-out bench-latency bench-memory bench-slow-receivers messages lock debian venv

@@ -33,7 +33,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from . import apart, disabling, leases, posting, sending, wake
+from . import apart, disabling, leases, post_log, posting, sending, wake
 from .choices import BULK_LANES
 from .models import LEASE, Delivery
 from .process import garbage_collected_rarely, told_to_end
@@ -311,7 +311,7 @@ class _Drain:
             post.headers = sealed.headers
             post.outcome = posting.send(self.transport, delivery.config_id, post.url, sealed)
         except Exception as error:  # this one payload cannot be made: the others go
-            logger.exception("%s cannot be posted.", delivery)
+            logger.exception("%s cannot be posted.", delivery, extra=post_log.ids(delivery))
             post.outcome = ours(error, timezone.now())
         post.done_at = time.monotonic()
 
@@ -434,13 +434,15 @@ class _Drain:
         try:
             leases.record(self.claim_id, [result])
         except DatabaseError:
-            logger.exception("The answer to %s cannot be stored.", result.delivery)
+            about = post_log.ids(result.delivery)
+            logger.exception("The answer to %s cannot be stored.", result.delivery, extra=about)
             result.outcome = replace(result.outcome, headers=[], body=b"", detail="")
             leases.record(self.claim_id, [result])
         self._count([result])
 
     def _count(self, recorded: Sequence[Result]) -> None:
         self.made += len(recorded)
+        post_log.say(recorded)
         if self.told is not None:
             self.told(recorded)
 

@@ -120,21 +120,22 @@ def _send(health: EndpointHealth, told: str, connection) -> bool:
     """Whether it was sent. Raises OSError or SMTPException if the mail server is at fault."""
     if not _claim(health):
         return False
+    about = {"configuration": health.config_id}
     try:
         message = _message(health, told)
         message.connection = connection
         message.send()
     except smtplib.SMTPRecipientsRefused as error:
         if any(code < 500 for code, _reason in error.recipients.values()):  # for now only
-            logger.warning("The mail about %s was put off: %s", health.config_id, error)
+            logger.warning("The mail about %s was put off: %s", health.config_id, error, extra=about)
             return False
-        logger.error("The mail about %s goes nowhere: %s", health.config_id, error)
+        logger.error("The mail about %s goes nowhere: %s", health.config_id, error, extra=about)
         _note(health, told)
         return False
     except (OSError, smtplib.SMTPException):
         raise
     except Exception:  # this one cannot be written: the others can
-        logger.exception("The mail about %s cannot be written.", health.config_id)
+        logger.exception("The mail about %s cannot be written.", health.config_id, extra=about)
         return False
     _note(health, told)
     return True

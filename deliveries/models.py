@@ -26,6 +26,7 @@ from .choices import FINISHED, Audience, Lane, Problem, State
 from .fast_json import Decoder
 from .held import EVERY, HeldHost
 from .home import Home as Home  # a model too
+from .monitored import AttemptCounter as AttemptCounter  # a model too
 from .own_queue import OwnQueue as OwnQueue  # a model too
 from .posted import Posted
 from .posted import SamplePost as SamplePost  # a model too, beside what it shares with attempts
@@ -496,10 +497,11 @@ class EndpointHealth(models.Model):
 
 
 class WakeFlag(models.Model):
-    """One row: when a wake-up was last asked for (with the ORM broker; Redis keeps its own), and the last sweep."""
+    """One row: when a wake-up was last asked for (with the ORM broker; Redis keeps its own) and came through, and the last sweep."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     asked_at = models.DateTimeField(null=True)
+    woken_at = models.DateTimeField(null=True)
     swept_at = models.DateTimeField(null=True)
 
     class Meta:

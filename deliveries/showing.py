@@ -18,7 +18,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexer import Lexer
 from pygments.lexers import BashLexer, HtmlLexer, IniLexer, JsonLexer
 
-from . import posting
+from . import post_log, posting
 from .models import Delivery, DeliveryAttempt
 from .words import Explanation
 
@@ -92,7 +92,9 @@ def curl_or_none(delivery: Delivery) -> Shown | None:
     try:
         return curl(delivery)
     except Exception:
-        logger.exception("The command of delivery %s cannot be made", delivery.pk)
+        logger.exception(
+            "The command of delivery %s cannot be made", delivery.pk, extra=post_log.ids(delivery)
+        )
         return None
 
 
@@ -103,7 +105,9 @@ def payload(delivery: Delivery, *, raw: bool = False) -> Shown | None:
     try:
         content = posting.body_of(delivery)
     except Exception:
-        logger.exception("The payload of delivery %s cannot be made", delivery.pk)
+        logger.exception(
+            "The payload of delivery %s cannot be made", delivery.pk, extra=post_log.ids(delivery)
+        )
         return None
     return body(posting.without_token(content), posting.content_type_of(delivery), raw=raw)
 

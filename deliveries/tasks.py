@@ -17,6 +17,7 @@ KEEP_FAILURES = timedelta(days=7)  # of jobs, not of posts: django-q2 keeps them
 def deliver_due() -> None:
     """Post what is due; what is left after the budget is for the next job, or for another cluster."""
     wake.taken()
+    wake.came_through()
     engine.drain(settings.DELIVERY_DRAIN_BUDGET, cluster.ending)
     _wake_for_the_rest()
 

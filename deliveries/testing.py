@@ -167,7 +167,8 @@ def make(config: WebhookConfig, type_: EventType) -> SamplePost:
     try:
         post.body = posting.body_of(as_delivery(post, facts_of(config, type_, audience))).decode()
     except Exception:
-        logger.exception("A test of %s for configuration %s cannot be made.", type_, config.pk)
+        about = {"configuration": config.pk}
+        logger.exception("A test of %s for configuration %s cannot be made.", type_, config.pk, extra=about)
         raise NotPossible(_("This test cannot be made. The fault is ours, and we have been told.")) from None
     return post
 
@@ -222,7 +223,8 @@ def _posted(post: SamplePost) -> Result:
         headers = sealed.headers
         outcome = posting.send(engine.transport(), config.pk, config.url, sealed)
     except Exception as error:  # a key that cannot be read
-        logger.exception("Test %s cannot be posted.", post.pk)
+        about = {"test": post.pk, "configuration": config.pk}
+        logger.exception("Test %s cannot be posted.", post.pk, extra=about)
         outcome = ours(error, timezone.now())
     accepted = retries.Next(delivered=retries.accepted(outcome, config.url))
     return Result(delivery, config.url, posting.stored(headers), outcome, next=accepted)

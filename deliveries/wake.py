@@ -16,7 +16,7 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django_q.brokers import Broker, get_broker
@@ -72,6 +72,14 @@ def taken() -> None:
             WakeFlag.objects.update(asked_at=None)
     except Exception as error:  # it expires by itself, and there is work to do
         logger.warning("The wake flag could not be cleared (%s).", error)
+
+
+def came_through() -> None:
+    """Note that a job went through the queue: by that a probe knows that jobs do."""
+    try:
+        WakeFlag.objects.update(woken_at=Now())
+    except DatabaseError as error:  # the drain will say so too
+        logger.warning("That a wake-up came through could not be noted (%s).", error)
 
 
 def broker() -> Broker:

@@ -13,6 +13,8 @@ from urllib.parse import quote
 from django.conf import settings
 from django.db import connection
 
+from .command_server import CommandServer
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -83,6 +85,21 @@ class Running:
 
 def manage(*arguments: object, stdin: bytes | None = None, timeout: float = 120, **changes: str) -> Ran:
     """Run it to its end. `changes` are variables of its environment."""
+    if stdin is None and not changes:
+        return Ran(*_server().run([str(argument) for argument in arguments], timeout))
     pipe = None if stdin is None else subprocess.PIPE
     with Running(*arguments, stdin=pipe, **changes) as running:
         return running.ended(stdin, timeout)
+
+
+_servers: dict[frozenset[tuple[str, str]], CommandServer] = {}
+
+
+def _server() -> CommandServer:
+    """That of the present environment."""
+    present = environment()
+    present.pop("PYTEST_CURRENT_TEST", None)
+    key = frozenset(present.items())
+    if key not in _servers:
+        _servers[key] = CommandServer(present)
+    return _servers[key]

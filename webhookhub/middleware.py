@@ -1,11 +1,30 @@
 """What holds for every answer of the site."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from ipaddress import ip_address
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.utils.cache import add_never_cache_headers
+
+
+class ClientAddressMiddleware:
+    """Behind a proxy of ours (BEHIND_PROXY) REMOTE_ADDR is the client's, for lockouts and the audit log, and not the proxy's.
+
+    It is the last address of X-Forwarded-For, the one that the proxy wrote: what stands before it, anybody may write.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if settings.BEHIND_PROXY:
+            last = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+            with suppress(ValueError):
+                request.META["REMOTE_ADDR"] = str(ip_address(last))
+        return self.get_response(request)
 
 
 class NoStoreMiddleware:

@@ -68,6 +68,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "webhookhub.probes.ProbeMiddleware",  # first: a probe comes in plain http, by address, without a session
+    "webhookhub.middleware.ClientAddressMiddleware",
+    "webhookhub.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -324,13 +327,23 @@ if BEHIND_PROXY:
 AUDITLOG_STORE_JSON_CHANGES = True
 AUDITLOG_USE_FK_STRING_REPRESENTATION = True  # by name, which still reads when the row is gone
 
+# --- Monitoring ---------------------------------------------------------------------------------------
+
+# What Prometheus has to send to read /metrics, as a bearer token. Empty: there is no such page.
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")
+
 # --- Logging ------------------------------------------------------------------------------------------
 
+LOG_FORMAT = env.str("LOG_FORMAT", "plain")
+if LOG_FORMAT not in ("plain", "json"):
+    raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}: write plain or json.")
+LOG_POSTS = env.bool("LOG_POSTS", True)  # a line for each try of a post
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"about": {"()": "webhookhub.logs.About"}},
+    "formatters": {"plain": {"()": "webhookhub.logs.Plain"}, "json": {"()": "webhookhub.logs.Json"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["about"]}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
         "django-q": {"level": "WARNING"},  # two INFO lines a job otherwise

@@ -44,6 +44,26 @@ def test_the_worker_has_time_to_end_by_itself_before_it_is_killed():
 
 
 @pytest.mark.parametrize("unit", [WORKER, WEB], ids=lambda unit: unit.name)
+def test_a_unit_has_limits_and_writes_in_one_folder_alone(unit):
+    says = read(unit)
+    assert says["User"] == says["Group"] == "webhookhub"
+    assert {"MemoryMax", "TasksMax", "LimitNOFILE"} <= set(says)
+    assert (says["ProtectSystem"], says["ReadWritePaths"]) == ("strict", "/opt/webhookhub/var")
+
+
+@pytest.mark.parametrize("unit", [WORKER, WEB], ids=lambda unit: unit.name)
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed.")
+def test_systemd_finds_little_that_a_unit_may_do_beside_its_work(unit):
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr  # an exposure of 2.0 of 10 at most
+
+
+@pytest.mark.parametrize("unit", [WORKER, WEB], ids=lambda unit: unit.name)
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed.")
 def test_systemd_reads_the_unit_without_complaint(unit, tmp_path):
     here = tmp_path / unit.name

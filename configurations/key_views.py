@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from sales.limits import limited
 from sales.views import seller_required
 
 from . import guard
@@ -39,6 +40,7 @@ def added(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@limited("keys")
 def secret(request: HttpRequest, pk: int) -> HttpResponse:
     """Masked; a POST with the password shows it."""
     return _shown_on_demand(request, "configurations/secret.html", {"config": _theirs(request, pk)})
@@ -46,6 +48,7 @@ def secret(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@limited("keys")
 def rotate_secret(request: HttpRequest, pk: int) -> HttpResponse:
     config = _theirs(request, pk)
     page = reverse("configurations:secret", args=[config.pk])
@@ -66,6 +69,7 @@ def rotate_secret(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @seller_required
+@limited("keys")
 def token(request: HttpRequest) -> HttpResponse:
     """Masked; a POST with the password shows it, and the next one where a rotation is set."""
     return _shown_on_demand(request, "configurations/token.html", {"token": Token.of(request.seller)})
@@ -73,6 +77,7 @@ def token(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @seller_required
+@limited("keys")
 def rotate_token(request: HttpRequest) -> HttpResponse:
     token, page = Token.of(request.seller), reverse("configurations:token")
     form, rotation = guard.password_form(request), RotateTokenForm(request.POST or None)
@@ -105,6 +110,7 @@ def _rotate(request: HttpRequest, token: Token, rotation: RotateTokenForm) -> No
 
 @require_POST
 @seller_required
+@limited("keys")
 def keep_token(request: HttpRequest) -> HttpResponse:
     """Call off the rotation that is set."""
     if Token.of(request.seller).keep():

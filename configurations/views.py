@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from sales.limits import limited
 from sales.views import seller_required
 
 from . import addresses, audit
@@ -56,6 +57,7 @@ def changes(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @login_required
+@limited("check_url")
 def check_url(request: HttpRequest) -> HttpResponse:
     """For the form, while it is filled in: how the URL is spelt and whether it may be posted to. Looks nothing up."""
     url = request.POST.get("url", "")

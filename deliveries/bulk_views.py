@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from configurations.models import State as ConfigState
+from sales.limits import limited
 from sales.templatetags.formats import number
 from sales.views import seller_required
 
@@ -76,6 +77,7 @@ def above_the_list(request: HttpRequest) -> tuple[list[Line], bool]:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @seller_required
+@limited("bulk")
 def reprocess_all(request: HttpRequest) -> HttpResponse:
     """All that the filter shows: first how many and to where, then send."""
     asked = pages.asked(request)
@@ -161,6 +163,7 @@ def bulks(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@limited("bulk")
 def one_bulk(request: HttpRequest, pk: int) -> HttpResponse:
     """How far it is; a POST of `do` pauses it, goes on, or stops it."""
     found = get_object_or_404(_theirs(request), pk=pk)

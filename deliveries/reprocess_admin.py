@@ -3,11 +3,12 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from sales import limits
 from sales.adminkit import Question, confirmed, link, links
 from sales.templatetags.formats import number
 
@@ -90,7 +91,9 @@ class Reprocesses:
 
     @confirmed(ask)
     @admin.action(description=_("Reprocess, or send now what waits"), permissions=["reprocess"])
-    def reprocess(self, request: HttpRequest, posts: DeliveryQuerySet) -> None:
+    def reprocess(self, request: HttpRequest, posts: DeliveryQuerySet) -> HttpResponse | None:
+        if wait := limits.take("bulk", request.user.pk):
+            return limits.refused(request, wait)
         chosen = posts.count()
         found = selecting.facts_of(posts)
         if found.posts > MOST:
@@ -99,10 +102,10 @@ class Reprocesses:
                 gettext("Nothing was sent: there are too many of them by now. Choose again."),
                 messages.WARNING,
             )
-            return
+            return None
         if found.posts + found.waiting > FEW:
             self._start(request, posts)
-            return
+            return None
         sent = posts.filter(event__redacted_at=None).send_again()
         text = ngettext("%(n)s post is sent now.", "%(n)s posts are sent now.", sent) % {"n": number(sent)}
         self.message_user(request, text, messages.SUCCESS if sent else messages.WARNING)
@@ -113,6 +116,7 @@ class Reprocesses:
                 stayed,
             )
             self.message_user(request, text % {"n": number(stayed)}, messages.WARNING)
+        return None
 
     def _start(self, request: HttpRequest, posts: DeliveryQuerySet) -> None:
         try:

@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from configurations.models import State, WebhookConfig
+from sales.limits import limited
 from sales.models import Transaction
 from sales.templatetags.formats import number
 
@@ -32,6 +33,7 @@ def find(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@limited("reprocess")
 def sale(request: HttpRequest, code: str) -> HttpResponse:
     """The timeline; a POST of `event` and `config` sends that one after all."""
     found = timeline.find(code, request.user)
@@ -69,6 +71,7 @@ class SendForm(forms.Form):
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@limited("bulk")
 def send_earlier(request: HttpRequest, pk: int) -> HttpResponse:
     """The sales of the last days for a configuration that was not told of them: counted, chosen, sent."""
     configs = WebhookConfig.objects.visible_to(request.user).select_related("owner", "product")

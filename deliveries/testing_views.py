@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from configurations.events import GROUPS, Description, EventType, Group
 from configurations.models import SECRETS, WebhookConfig
 from configurations.models import State as ConfigState
+from sales.limits import limited
 from sales.views import seller_required
 
 from . import showing, testing
@@ -28,6 +29,7 @@ LIMITS = {"deadline": round(settings.DELIVERY_DEADLINE), "minutes": testing.EXPI
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@limited("send_test")
 def test(request: HttpRequest, pk: int) -> HttpResponse:
     """Asks which event, then sends it."""
     configs = WebhookConfig.objects.visible_to(request.user).select_related("owner", "product")

@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from configurations.models import WebhookConfig
+from sales.limits import limited
 from sales.templatetags.formats import number
 from sales.views import seller_required
 
@@ -110,6 +111,7 @@ def curl(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @login_required
+@limited("reprocess")
 def reprocess(request: HttpRequest, pk: int) -> HttpResponse:
     """Send one post: at once if it waits, else with a fresh set of tries."""
     post = _theirs(request, pk)
@@ -184,6 +186,7 @@ def code(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@limited("bulk")
 def enable(request: HttpRequest, pk: int) -> HttpResponse:
     """off | disabled -> on. Where posts are held it first asks what becomes of them."""
     config = get_object_or_404(WebhookConfig.objects.visible_to(request.user), pk=pk)

@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from deliveries.models import Delivery
+from sales.limits import limited
 from sales.templatetags.formats import number
 from sales.views import seller_required
 
@@ -23,6 +24,7 @@ UNDECIDED = 20  # URLs without a configuration that are asked about at once
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @seller_required
+@limited("reprocess")
 def send(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
     """One post: to the configuration with its URL, else to the one that is chosen here."""
     post = get_object_or_404(theirs(request, kind), pk=pk)
@@ -56,6 +58,7 @@ def send(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @seller_required
+@limited("bulk")
 def send_all(request: HttpRequest, kind: str) -> HttpResponse:
     """All that the filter shows and that are still to send: first how many and to where, then send."""
     filters = pages.asked(request, kind).filters

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from deliveries import keyset
 from deliveries import pages as delivery_pages
 from deliveries.models import Delivery
+from sales.limits import limited
 from sales.spreadsheets import csv_response
 from sales.views import seller_required
 
@@ -68,6 +69,7 @@ def panel(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
 
 @require_safe
 @seller_required
+@limited("export", "GET")
 def export(request: HttpRequest, kind: str) -> HttpResponseBase:
     """What the filters let through, for a spreadsheet."""
     found = pages.asked(request, kind).filters.of(theirs(request, kind))

@@ -7,11 +7,13 @@ rows or none. No cell is run as a formula, the size is limited, and who exported
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
+from django.utils.decorators import method_decorator
 from django.utils.encoding import force_str
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.translation import gettext as _
@@ -25,12 +27,11 @@ from import_export.tmp_storages import CacheStorage
 from tablib import Dataset
 
 from . import audit
+from .limits import limited
 from .spreadsheets import FORMULA, cell
 from .templatetags.formats import number
 
-MOST_IN = 2_000  # rows of one import
 MOST_OUT = 20_000  # rows of one export
-MOST_BYTES = 5 * 1024 * 1024  # of a file
 
 audit.FACTS |= {
     "exported": gettext_lazy("%(rows)s rows were exported as %(format)s."),
@@ -104,9 +105,10 @@ class LimitedResource(ModelResource):
         return PlainDiff
 
     def before_import(self, dataset: Dataset, **kwargs: Any) -> None:
-        if len(dataset) > MOST_IN:
+        most = settings.IMPORT_MOST_CONFIGURATIONS
+        if len(dataset) > most:
             text = _("The file has %(rows)s rows, more than the %(most)s that one import takes: split it.")
-            raise ValidationError(text % {"rows": number(len(dataset)), "most": number(MOST_IN)})
+            raise ValidationError(text % {"rows": number(len(dataset)), "most": number(most)})
         known = {field.column_name for field in self.fields.values()}
         if unknown := [name for name in dataset.headers or () if name not in known]:
             text = ngettext("There is no column %(names)s.", "There are no columns %(names)s.", len(unknown))
@@ -115,13 +117,16 @@ class LimitedResource(ModelResource):
 
 class FileForm(ImportForm):
     def clean_import_file(self) -> Any:
-        file = self.cleaned_data["import_file"]
-        if file.size > MOST_BYTES:
-            text = _("The file has %(size)s, more than the %(most)s that one import takes: split it.")
-            raise forms.ValidationError(
-                text % {"size": filesizeformat(file.size), "most": filesizeformat(MOST_BYTES)}
-            )
-        return file
+        return not_too_large(self.cleaned_data["import_file"])
+
+
+def not_too_large(file: Any) -> Any:
+    """The uploaded file; raises ValidationError."""
+    most = settings.IMPORT_MOST_BYTES
+    if file.size > most:
+        text = _("The file has %(size)s, more than the %(most)s that one import takes: split it.")
+        raise forms.ValidationError(text % {"size": filesizeformat(file.size), "most": filesizeformat(most)})
+    return file
 
 
 class OneHour(CacheStorage):
@@ -158,6 +163,14 @@ class Exchange(ImportExportMixin):
 
     def get_import_data_kwargs(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_import_data_kwargs(**kwargs) | {"rollback_on_validation_errors": True}
+
+    @method_decorator(limited("import"))
+    def import_action(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return super().import_action(request, **kwargs)
+
+    @method_decorator(limited("export"))
+    def export_action(self, request: HttpRequest) -> HttpResponse:
+        return super().export_action(request)
 
     def process_result(self, result: Result, request: HttpRequest) -> HttpResponse:
         if result.has_errors() or result.has_validation_errors():

@@ -13,26 +13,27 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from import_export.fields import Field
 
 from . import audit
-from .exchange import MOST_BYTES, Exchange, LimitedResource, OneHour
+from .exchange import Exchange, LimitedResource, OneHour, not_too_large
 from .forms import time_zones
 from .import_rows import FORMATS, Unusable
 from .importing import Result, import_batches
+from .limits import limited
 from .models import Transaction
 from .templatetags.formats import number
 
-MOST_ROWS = 10_000  # of one import here; the command takes any number
 SHOWN = 50  # bad rows
 
 audit.FACTS |= {
@@ -122,12 +123,7 @@ class SalesFileForm(forms.Form):
         file = self.cleaned_data["file"]
         if Path(file.name).suffix.lstrip(".").lower() not in FORMATS:
             raise forms.ValidationError(_("The ending does not tell the format: name it .csv or .jsonl."))
-        if file.size > MOST_BYTES:
-            text = _("The file has %(size)s, more than the %(most)s that one import takes: split it.")
-            raise forms.ValidationError(
-                text % {"size": filesizeformat(file.size), "most": filesizeformat(MOST_BYTES)}
-            )
-        return file
+        return not_too_large(file)
 
 
 class ConfirmForm(forms.Form):
@@ -146,6 +142,7 @@ class TransactionExchange(Exchange):
 
     resource_classes = (TransactionResource,)
 
+    @method_decorator(limited("import"))
     def import_action(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """The file; then what its import would do."""
         if not self.has_import_permission(request):
@@ -206,13 +203,13 @@ def _unusable_is_told(form: forms.Form) -> Iterator[None]:
 
 def _run(content: bytes, format_: str, zone: str, *, notify: bool, dry_run: bool) -> Result:
     """Raises Unusable."""
-    rows = content.count(b"\n")
-    if rows > MOST_ROWS:
+    rows, most = max(content.count(b"\n"), content.count(b"\r")), settings.IMPORT_MOST_ROWS
+    if rows > most:
         text = _(
             "The file has %(rows)s lines, more than the %(most)s that are imported here: the command "
             "“import_transactions” takes it."
         )
-        raise Unusable(text % {"rows": number(rows), "most": number(MOST_ROWS)})
+        raise Unusable(text % {"rows": number(rows), "most": number(most)})
     total = Result()
     batches = import_batches(
         BytesIO(content), format_, zone=ZoneInfo(zone) if zone else None, notify=notify, dry_run=dry_run

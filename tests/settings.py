@@ -58,3 +58,5 @@ class _AnyPort:
 
 DEFAULT_PORTS = DELIVERY_ALLOWED_PORTS  # noqa: F405
 DELIVERY_ALLOWED_PORTS = _AnyPort()
+# The limits count over a whole run, in which users come back under the same ids: tests/security/test_limits.py sets them.
+LIMITS = dict.fromkeys(LIMITS, (0, 0))  # noqa: F405

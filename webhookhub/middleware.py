@@ -9,6 +9,23 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.utils.cache import add_never_cache_headers
 
+# What no page of ours needs, and so no script that got into one may have.
+_NOT_NEEDED = (
+    "accelerometer", "autoplay", "bluetooth", "browsing-topics", "camera", "display-capture", "encrypted-media",
+    "fullscreen", "geolocation", "gyroscope", "hid", "identity-credentials-get", "idle-detection",
+    "local-fonts", "magnetometer", "microphone", "midi", "otp-credentials", "payment", "picture-in-picture",
+    "publickey-credentials-create", "publickey-credentials-get", "screen-wake-lock", "serial", "storage-access",
+    "usb", "web-share", "xr-spatial-tracking",
+)  # fmt: skip
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Permitted-Cross-Domain-Policies": "none",
+    "Permissions-Policy": ", ".join(f"{feature}=()" for feature in _NOT_NEEDED),
+}
+
 
 class ClientAddressMiddleware:
     """Behind a proxy of ours (BEHIND_PROXY) REMOTE_ADDR is the client's, for lockouts and the audit log, and not the proxy's.
@@ -27,16 +44,21 @@ class ClientAddressMiddleware:
         return self.get_response(request)
 
 
-class NoStoreMiddleware:
-    """Pages of somebody who is logged in are stored nowhere: not in a proxy, not behind the Back button."""
+class HeadersMiddleware:
+    """What every answer says, whoever makes it: a page, a redirect, an error, a download, a static file.
+
+    What is not meant to be kept, which is all but static files, is stored nowhere: not in a proxy, not behind the Back
+    button.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        was_inside = request.user.is_authenticated
         response = self.get_response(request)
-        if was_inside or request.user.is_authenticated:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if "Cache-Control" not in response.headers or "private" in response.headers["Cache-Control"]:
             add_never_cache_headers(response)
         return response
 

@@ -68,12 +68,15 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "webhookhub.probes.ProbeMiddleware",  # first: a probe comes in plain http, by address, without a session
+    # These before whatever makes an answer by itself, so that static files, redirects and errors have their headers too.
+    "csp.middleware.CSPMiddleware",
+    "webhookhub.middleware.HeadersMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "webhookhub.probes.ProbeMiddleware",  # before the rest: a probe comes in plain http, by address, without a session
     "webhookhub.middleware.ClientAddressMiddleware",
     "webhookhub.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -81,11 +84,9 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "sales.middleware.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "webhookhub.view_as.ViewAsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "sales.middleware.SellerLocaleMiddleware",
-    "webhookhub.middleware.NoStoreMiddleware",
     "webhookhub.middleware.NoLoginInAPartMiddleware",
 ]
 
@@ -176,11 +177,13 @@ _cache = (
     {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": BROKER_URL}
     if ON_REDIS
     else {
-        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "BACKEND": "webhookhub.cache.FileCache",
         "LOCATION": env.str("CACHE_DIR", str(VAR_DIR / "cache")),
+        # Beyond these it drops any third of them, so also who is locked out: more than a flood of logins can write.
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
     }
 )
-# Shared by all processes: django-q2 keeps its cluster's state here, allauth its lockouts.
+# Shared by all processes: django-q2 keeps its cluster's state here, allauth its lockouts, we our limits.
 CACHES = {"default": _cache | {"KEY_PREFIX": Q_CLUSTER["name"]}}
 
 # --- Delivery -----------------------------------------------------------------------------------------
@@ -312,7 +315,9 @@ SECURE_COOKIES = env.bool("SECURE_COOKIES", not DEBUG)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_NAME = "__Host-session" if SECURE_COOKIES else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if SECURE_COOKIES else "csrftoken"
-SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_NAME = "__Host-language" if SECURE_COOKIES else "language"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True  # our scripts read no cookie
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 14 * 24 * 3600  # seconds
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", SECURE_COOKIES)
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 365 * 24 * 3600 if SECURE_COOKIES else 0)
@@ -320,6 +325,36 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_COOKIES
 BEHIND_PROXY = env.bool("BEHIND_PROXY", False)  # one of ours, which writes the X-Forwarded-… headers itself
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+
+def _limit(name: str, default: str) -> tuple[int, int]:
+    """(times, seconds) of "20/60": 20 times within 60 s. "0": no limit, which is 0 times."""
+    text = env.str(name, default)
+    times, slash, seconds = text.strip().partition("/")
+    if text.strip() == "0":
+        return 0, 0
+    if not (slash and times.isdecimal() and seconds.isdecimal() and int(times) and int(seconds)):
+        raise ImproperlyConfigured(
+            f"{name} is {text!r}: write how often, and within how many seconds, such as {default}; or 0 for no limit."
+        )
+    return int(times), int(seconds)
+
+
+# How often one user may do it (sales.limits).
+LIMITS = {
+    "send_test": _limit("LIMIT_SEND_TEST", "20/60"),
+    "reprocess": _limit("LIMIT_REPROCESS", "60/60"),  # one post
+    "bulk": _limit("LIMIT_BULK", "20/60"),  # many at once; pausing and stopping them too
+    "keys": _limit("LIMIT_KEYS", "20/60"),  # show or rotate a secret or the token
+    "export": _limit("LIMIT_EXPORT", "10/60"),
+    "import": _limit("LIMIT_IMPORT", "20/60"),
+    "check_url": _limit("LIMIT_CHECK_URL", "120/60"),  # while a URL is typed
+}
+
+# Of a file that is imported in the admin; the commands take files of any size.
+IMPORT_MOST_BYTES = env.int("IMPORT_MOST_BYTES", 5 * 1024 * 1024)
+IMPORT_MOST_ROWS = env.int("IMPORT_MOST_ROWS", 10_000)  # of transactions
+IMPORT_MOST_CONFIGURATIONS = env.int("IMPORT_MOST_CONFIGURATIONS", 2_000)  # rows
 
 # --- Audit log ----------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from deliveries import hosts as holds
 from deliveries import phases, timeline
 from deliveries.sale_views import send_it
+from sales.limits import limited
 from sales.templatetags.formats import number
 
 from . import day as tries
@@ -42,6 +43,7 @@ def search_page(request: HttpRequest) -> HttpResponse:
 
 @staff_page(SEES_POSTS)
 @require_http_methods(["GET", "HEAD", "POST"])
+@limited("reprocess")
 def timeline_page(request: HttpRequest, code: str) -> HttpResponse:
     """What was posted for a sale, for every configuration; a POST of `event` and `config` sends that one after all."""
     sale = timeline.find(code, request.user)

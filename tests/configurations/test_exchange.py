@@ -222,14 +222,14 @@ def test_an_owner_is_not_changed_and_a_name_that_two_have_needs_the_id(staff):
     assert "give the id" in upload(staff, csv_of(a_row(config.owner))).content.decode()
 
 
-def test_files_that_are_none_are_refused_in_words(staff, monkeypatch):
+def test_files_that_are_none_are_refused_in_words(staff, settings):
     seller = factories.make_seller()
     assert "There is no column colour" in upload(staff, csv_of(a_row(seller, colour="red"))).content.decode()
     assert "errorlist" in upload(staff, b"\xff\xfe\x00").content.decode()
-    monkeypatch.setattr(exchange, "MOST_IN", 1)
+    settings.IMPORT_MOST_CONFIGURATIONS = 1
     text = upload(staff, csv_of(a_row(seller), a_row(seller, name="B"))).content.decode()
     assert "2 rows, more than the 1" in text
-    monkeypatch.setattr(exchange, "MOST_BYTES", 10)
+    settings.IMPORT_MOST_BYTES = 10
     assert "more than the" in upload(staff, csv_of(a_row(seller))).content.decode()
 
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from deliveries.models import Event
-from sales import audit, transaction_exchange
+from sales import audit
 from sales.models import Seller, Transaction
 from tests import factories
 from tests.admin_forms import HiddenFields
@@ -88,10 +88,11 @@ def test_times_without_a_zone_take_the_chosen_one(staff):
         ("", "a.csv", "empty"),
         ("code\nHP1\n", "a.txt", "ending does not tell"),
         ("code\n" + "HP1\n" * 30, "a.csv", "31 lines, more than the 20"),
+        ("code\r" + "HP1\r" * 30, "a.csv", "31 lines, more than the 20"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused_in_words(staff, monkeypatch, text, name, reason):
-    monkeypatch.setattr(transaction_exchange, "MOST_ROWS", 20)
+def test_a_file_that_cannot_be_read_is_refused_in_words(staff, settings, text, name, reason):
+    settings.IMPORT_MOST_ROWS = 20
     page = upload(staff, text, name).content.decode()
     assert reason in page
     assert 'class="sure"' not in page

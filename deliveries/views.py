@@ -104,9 +104,7 @@ def curl(request: HttpRequest, pk: int) -> HttpResponse:
     shown = showing.curl_or_none(_theirs(request, pk))
     if shown is None:
         raise Http404
-    return HttpResponse(
-        shown.text, content_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"}
-    )
+    return HttpResponse(shown.text, content_type="text/plain; charset=utf-8")
 
 
 @require_POST

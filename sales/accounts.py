@@ -7,13 +7,17 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress
+from allauth.account.signals import password_changed, password_reset, password_set
 from allauth.account.utils import user_pk_to_url_str
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.mail import send_mail
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
+from django.dispatch import receiver
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -21,14 +25,18 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from . import audit, sessions
 from .models import Seller
 
 
 class AccountBackend(AuthenticationBackend):
-    """Login by e-mail. Every page needs the user and the seller, so they come together."""
+    """Login by e-mail. Every page needs the user and the seller, so they come together; and, of staff, whether there is
+    a second factor: `has_second_factor`."""
 
     def get_user(self, user_id: int) -> AbstractBaseUser | None:
-        user = get_user_model()._default_manager.select_related("seller").filter(pk=user_id).first()
+        codes = Authenticator.objects.filter(user_id=OuterRef("pk"), type=Authenticator.Type.TOTP)
+        users = get_user_model()._default_manager.annotate(has_second_factor=Exists(codes))
+        user = users.select_related("seller").filter(pk=user_id).first()
         return user if user is not None and self.user_can_authenticate(user) else None
 
 
@@ -43,6 +51,46 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Accounts come from staff, who add a seller and so send an invitation."""
         return False
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Whose tries are counted; see `audit.address_of`."""
+        return audit.address_of(request) or "unknown"
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """Never by the name that the request gave for us: it may be anybody's."""
+        return settings.SITE_URL + reverse("account_reset_password_from_key", args=key.split("-", 1))
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Tries are counted by the account alone, under whichever of our names they are sent."""
+        return str(credentials.get("email") or credentials.get("username", "")).strip().casefold()
+
+
+audit.FACTS |= {
+    "second_factor_on": gettext_lazy("A second factor was set up."),
+    "second_factor_off": gettext_lazy("The second factor was switched off."),
+    "second_factor_taken_away": gettext_lazy("The second factor was taken away by staff."),
+    "recovery_codes": gettext_lazy("New recovery codes were made."),
+}
+_OF_A_CHANGE = {
+    authenticator_added: "second_factor_on",
+    authenticator_removed: "second_factor_off",
+    authenticator_reset: "recovery_codes",
+}
+
+
+@receiver([password_changed, password_set, password_reset])
+def _end_other_sessions(request: HttpRequest, user: AbstractBaseUser, **_kwargs: Any) -> None:
+    """Whoever signed in with what was before is signed out."""
+    sessions.end_all(user, but=request.session.session_key if request.user.is_authenticated else None)
+
+
+@receiver([*_OF_A_CHANGE])
+def _second_factor_changed(
+    signal: Any, request: HttpRequest, user: AbstractBaseUser, authenticator: Authenticator, **_kwargs: Any
+) -> None:
+    _end_other_sessions(request, user)
+    if authenticator.type == Authenticator.Type.TOTP or signal is authenticator_reset:
+        audit.note(user, _OF_A_CHANGE[signal])
 
 
 class NotInvited(Exception):
@@ -107,7 +155,7 @@ def send_invitation(seller: Seller) -> None:
     key = f"{user_pk_to_url_str(user)}-{default_token_generator.make_token(user)}"
     path = reverse("account_reset_password_from_key", args=key.split("-", 1))
     context = {
-        "seller": seller,
+        "name": " ".join(seller.name.split()),  # a name, and no lines of its own
         "email": user.email,
         "link": settings.SITE_URL + path,
         "again": settings.SITE_URL + reverse("account_reset_password"),

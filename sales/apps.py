@@ -7,6 +7,6 @@ class SalesConfig(AppConfig):
     verbose_name = _("Sales")
 
     def ready(self) -> None:
-        from . import audit
+        from . import accounts, audit  # noqa: F401  what ends sessions listens
 
         audit.begin()

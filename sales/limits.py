@@ -82,5 +82,5 @@ def refused(request: HttpRequest, wait: float) -> HttpResponse:
     response = render(request, template, {"seconds": seconds}, status=429)
     response.headers["Retry-After"] = str(seconds)
     if is_part:
-        response.headers |= {"HX-Retarget": "#content", "HX-Reswap": "innerHTML"}
+        response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#content", "innerHTML"
     return response

@@ -19,6 +19,7 @@ from .bulkwrite import insert
 from .bundles import validate_content
 from .commissions import validate_commissions
 from .facts import BuyerFacts, LinkFacts, PaymentFacts
+from .sessions import Session as Session  # a model too
 from .signals import cart_abandoned, transaction_status_changed
 from .statuses import InvoiceBy, LegalNature, SaleStatus
 from .subscriptions import Plan as Plan  # models too

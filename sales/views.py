@@ -10,8 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import translation
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_POST
 
+from . import sessions
 from .forms import AccountForm
 
 
@@ -42,3 +44,13 @@ def account(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("Your account was saved."))
         return redirect("account")
     return render(request, "sales/account.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@require_POST
+@login_required
+def sign_out_elsewhere(request: HttpRequest) -> HttpResponse:
+    """End all sessions of the user but this one."""
+    ended = sessions.end_all(request.user, but=request.session.session_key)
+    text = ngettext("%(n)d other session was ended.", "%(n)d other sessions were ended.", ended)
+    messages.success(request, text % {"n": ended} if ended else _("You were signed in nowhere else."))
+    return redirect("account")

@@ -22,6 +22,7 @@ os.environ |= {
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "CSRF_TRUSTED_ORIGINS": "",
     "SECURE_COOKIES": "False",
+    "STAFF_NEEDS_SECOND_FACTOR": "False",  # tests/security/test_second_factor.py sets it
     "EMAIL_URL": os.environ.get("TEST_EMAIL_URL", "memorymail://"),
     "DELIVERY_ALLOWED_NETWORKS": os.environ.get("TEST_ALLOWED_NETWORKS", "127.0.0.0/8,::1/128"),
     # A queue and a cache of each pytest process's own, also where they share one Redis.

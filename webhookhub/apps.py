@@ -13,6 +13,8 @@ class SiteConfig(AppConfig):
     name = "webhookhub"
 
     def ready(self) -> None:
+        from . import second_factor  # noqa: F401  its secrets are known to `rotate_keys`
+
         post_migrate.connect(groups.fill, dispatch_uid="groups_fill")
         connection_created.connect(_let_sqlite_take_whole_batches)
 

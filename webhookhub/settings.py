@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "auditlog",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "csp",
 ]
 
@@ -84,6 +85,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "sales.middleware.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "webhookhub.second_factor.SecondFactorMiddleware",
     "webhookhub.view_as.ViewAsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "sales.middleware.SellerLocaleMiddleware",
@@ -230,10 +232,8 @@ EMAIL_TIMEOUT = 10  # seconds
 
 # --- Accounts -----------------------------------------------------------------------------------------
 
-AUTHENTICATION_BACKENDS = [
-    "sales.accounts.AccountBackend",
-    "django.contrib.auth.backends.ModelBackend",
-]
+AUTHENTICATION_BACKENDS = ["sales.accounts.AccountBackend"]
+SESSION_ENGINE = "sales.sessions"  # all of a user's can be ended at once
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -254,6 +254,21 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_EMAIL_NOTIFICATIONS = True  # of a changed password, to its owner
+# Of all tries with one account, wherever they come from, and of all from one address, right or wrong.
+ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key"}
+MFA_ADAPTER = "webhookhub.second_factor.SecondFactorAdapter"
+MFA_FORMS = {
+    "authenticate": "webhookhub.second_factor.SignInForm",
+    "reauthenticate": "webhookhub.second_factor.ConfirmForm",
+    "activate_totp": "webhookhub.second_factor.SetUpForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_TOLERANCE = (
+    1  # a code is good half a minute before its time and after it: clocks differ, people type slowly
+)
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # an address was proved by the invitation, or is staff's
+# Whether staff must have a second factor. Who has none is led to where it is set up.
+STAFF_NEEDS_SECOND_FACTOR = env.bool("STAFF_NEEDS_SECOND_FACTOR", not DEBUG)
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "configurations:list"
 LOGOUT_REDIRECT_URL = "account_login"
@@ -309,6 +324,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 X_FRAME_OPTIONS = "DENY"
+if not DEBUG:
+    DEFAULT_EXCEPTION_REPORTER = "webhookhub.errors.DiscreetReporter"
 SECURE_REFERRER_POLICY = "same-origin"
 # TLS is the usual case; a copy on plain http (a try on one's own machine) sets DEBUG.
 SECURE_COOKIES = env.bool("SECURE_COOKIES", not DEBUG)

@@ -1,6 +1,9 @@
 """Every address of the site."""
 
 from allauth.account import views as account_views
+from allauth.mfa.base import views as code_views
+from allauth.mfa.recovery_codes import views as recovery_views
+from allauth.mfa.totp import views as totp_views
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
@@ -29,6 +32,23 @@ accounts = [
         "password/reset/key/done/",
         account_views.password_reset_from_key_done,
         name="account_reset_password_from_key_done",
+    ),
+    # The second factor. Its overview is a part of the account page.
+    path("second-factor/", RedirectView.as_view(pattern_name="account"), name="mfa_index"),
+    path("second-factor/sign-in/", code_views.authenticate, name="mfa_authenticate"),
+    path("second-factor/confirm/", code_views.reauthenticate, name="mfa_reauthenticate"),
+    path("second-factor/set-up/", totp_views.activate_totp, name="mfa_activate_totp"),
+    path("second-factor/switch-off/", totp_views.deactivate_totp, name="mfa_deactivate_totp"),
+    path("second-factor/recovery-codes/", recovery_views.view_recovery_codes, name="mfa_view_recovery_codes"),
+    path(
+        "second-factor/recovery-codes/new/",
+        recovery_views.generate_recovery_codes,
+        name="mfa_generate_recovery_codes",
+    ),
+    path(
+        "second-factor/recovery-codes/download/",
+        recovery_views.download_recovery_codes,
+        name="mfa_download_recovery_codes",
     ),
 ]
 

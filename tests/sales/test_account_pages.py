@@ -100,14 +100,14 @@ def test_the_language_of_the_login_page_can_be_chosen_and_stays():
 # --- Passwords -----------------------------------------------------------------------------------------
 
 
-def test_a_forgotten_password_is_set_anew_by_the_link_in_the_mail(producer, mailoutbox):
+def test_a_forgotten_password_is_set_anew_by_the_link_in_the_mail(producer, mailoutbox, settings):
     client = Client()
     answer = client.post("/accounts/password/reset/", {"email": producer.email}, follow=True)
     assert "Look into your mailbox" in text(answer)
     (mail,) = mailoutbox
     assert mail.to == [producer.email]
     assert "\n" not in mail.subject
-    link = re.search(r"http://testserver(/\S+)", mail.body)[1]
+    link = re.search(rf"{settings.SITE_URL}(/\S+)", mail.body)[1]
     answer = client.get(link, follow=True)
     assert "Set your password" in text(answer)
     answer = client.post(answer.request["PATH_INFO"], {"password1": NEW, "password2": NEW}, follow=True)

@@ -65,10 +65,10 @@ def missing(answer, *, kept: bool = False) -> list[str]:
 def test_every_address_for_every_role(role):
     rows = Rows.make()
     user, wrong = ROLES[role](rows), {}
+    client = Client(raise_request_exception=False)
+    if user:
+        client.force_login(user)
     for address in EVERY:
-        client = Client(raise_request_exception=False)
-        if user:
-            client.force_login(user)
         answer = client.get(rows.path(address), secure=True)
         if problems := missing(answer):
             wrong[address.name, answer.status_code] = problems

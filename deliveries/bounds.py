@@ -51,6 +51,7 @@ def judge(vitals: Vitals, bounds: Bounds) -> list[Finding]:
         bounds = replace(bounds, max_queue=None, max_sweep_age=None)
     return [
         _sending(vitals),
+        _reach(vitals),
         _at_most("due", _due(posts.due), posts.due, None),
         _age("oldest_due", _oldest_due(vitals), vitals.age(posts.due_since), bounds.max_age),
         _age("lapsed", _lapsed(posts.lapsed), vitals.age(posts.lapsed_since), bounds.max_age),
@@ -90,6 +91,15 @@ def _age(name: str, says: str, age: timedelta | None, bound: timedelta | None) -
 
 def _seconds(length: timedelta | None) -> float | None:
     return None if length is None else round(length / SECOND, 3)
+
+
+def _reach(vitals: Vitals) -> Finding:
+    """Not whether one endpoint fails: whether all do at once, and so most likely we."""
+    age = vitals.age(vitals.outage_since)
+    if age is None:
+        return Finding("outage", _("The hosts are in reach."), None, 0.0, ok=True, unit="s")
+    says = _("Hardly any host has been in reach for %(span)s: nothing is posted.") % {"span": span(age)}
+    return Finding("outage", says, _seconds(age), 0.0, ok=False, unit="s")
 
 
 def _workers(vitals: Vitals, least: int) -> Finding:

@@ -32,6 +32,11 @@ class Lane(models.IntegerChoices):
     OWN = 2, _("Fresh, in its own queue")
     OWN_BULK = 3, _("Bulk reprocess, in its own queue")
 
+    @property
+    def apart(self) -> "Lane":
+        """The same, in its configuration's own queue."""
+        return Lane.OWN_BULK if self in (Lane.BULK, Lane.OWN_BULK) else Lane.OWN
+
 
 BULK_LANES = (Lane.BULK, Lane.OWN_BULK)
 OWN_LANES = (Lane.OWN, Lane.OWN_BULK)

@@ -15,7 +15,7 @@ from django.utils import timezone
 from configurations.models import Reason, WebhookConfig
 from configurations.models import State as ConfigState
 
-from . import mails, writing
+from . import breaker, mails, outage, writing
 from .held import EVERY
 from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, EndpointHealth, HeldHost, Problem
 from .results import Result, storable
@@ -35,7 +35,14 @@ URL_FAULTS = {
     Problem.TLS_WRONG_HOST: Reason.WRONG_CERTIFICATE,
 }
 
-_NO_FAILURES = {"failures": 0, "first_failure_at": None, "fault": "", "fault_since": None}
+_NO_FAILURES = {
+    "failures": 0,
+    "first_failure_at": None,
+    "fault": "",
+    "fault_since": None,
+    "run": 0,
+    "run_sales": "",
+}
 
 
 # --- The rules: pure functions of what was seen -----------------------------------------------------------
@@ -106,6 +113,8 @@ _NOTED = [
     "last_detail",
     "fault",
     "fault_since",
+    "run",
+    "run_sales",
 ]
 
 
@@ -115,7 +124,7 @@ def after_attempts(results: Iterable[Result]) -> None:
     Call it in the transaction that records them. One select and one update, however many posts there are, and a
     few queries more for a configuration that is new here, or is disabled or enabled.
     """
-    tried = [result for result in results if result.outcome.problem != Problem.OURS]
+    tried = [result for result in results if result.outcome.problem != Problem.OURS and not result.outage]
     if not tried:
         return
     with transaction.atomic():
@@ -160,6 +169,7 @@ def _noted(results: Iterable[Result], healths: dict[int, EndpointHealth]) -> lis
         else:
             outcome = result.outcome
             note_failure(health, result.at, outcome.status, outcome.problem or "", storable(outcome.detail))
+            breaker.note_run(health, result)
     return list(changed.values())
 
 
@@ -184,6 +194,7 @@ def _enable(config: WebhookConfig) -> None:
     """It works again: what is held goes out, but what helps nobody any more is for its owner to decide."""
     if config.enable_again():
         _without_stale(Delivery.objects.filter(config=config).held()).release()
+        breaker.release(config)
 
 
 def _without_stale(held: DeliveryQuerySet) -> DeliveryQuerySet:
@@ -194,8 +205,11 @@ def _without_stale(held: DeliveryQuerySet) -> DeliveryQuerySet:
 
 
 def config_disabled(config: WebhookConfig) -> None:
-    """By us: the first probe is due in an hour, unless the server said that the address is gone. By its owner: no
+    """Its circuit is of no use any more.
+
+    By us: the first probe is due in an hour, unless the server said that the address is gone. By its owner: no
     probe, and no mail about what the owner knows."""
+    breaker.forget(config)
     if config.state == ConfigState.OFF:
         EndpointHealth.objects.filter(config=config).update(next_probe_at=None, told="")
         return
@@ -259,4 +273,6 @@ def _span(length: timedelta) -> models.Value:
 
 def look() -> None:
     """Every minute: tell the owners what they should know by now."""
-    mails.send_owed()
+    outage.tell()
+    if not outage.is_recent():
+        mails.send_owed()

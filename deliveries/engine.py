@@ -13,6 +13,9 @@ How the engine and `disabling` work together:
   time by the database's clock) say what came of it. A problem of OURS is nobody else's fault. What it raises is
   logged and undone, and the attempts are kept all the same. Mails go out by
   `transaction.on_commit(..., robust=True)`, and not from here: while the main thread waits, no lease is renewed.
+- Before a batch is recorded, `breaker.judge(results, …)` marks as `behind` those whose failure uses up no try.
+  `breaker.probes_due()` names waiting posts to send as a trial of an endpoint that fails, and `outage.probes_due()`
+  the only ones that go while we are out of reach of all.
 - In every drain `disabling.probes_due()` is asked for the ids of held deliveries to try as a probe. They are
   claimed from HELD, one at a time for each configuration. A 2xx delivers the post and gives
   `result.probe and result.delivered`, whereupon `disabling` enables the configuration; any other outcome puts the
@@ -33,7 +36,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from . import apart, disabling, leases, post_log, posting, sending, wake
+from . import apart, breaker, disabling, leases, outage, post_log, posting, sending, wake
 from .choices import BULK_LANES
 from .models import LEASE, Delivery
 from .process import garbage_collected_rarely, told_to_end
@@ -54,6 +57,7 @@ A_CONFIGURATION, WHILE_IDLE = 4, 8
 BATCH, BATCH_PER_SLOT = 200, 50  # rows claimed at once, at most
 RENEW_EVERY = LEASE.total_seconds() / 6
 MARGIN = LEASE.total_seconds() / 9  # of the lease that is left when the slowest answer is here
+PROBE_EVERY = 1.0  # seconds between two looks for probes that are due
 LOOK_AGAIN = 0.1  # seconds after a claim that got all there was
 WAIT_FOR_A_RATE = (
     1.0  # seconds that a drain without work waits for the rate of an own queue; then the clock does
@@ -113,6 +117,7 @@ class _Post:
     keys: posting.Keys
     claimed_at: float
     probe: bool = False
+    trial: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     start_by: float = 0.0  # later its answer might come after the lease
     started_at: float = 0.0  # 0 while it waits for a thread
@@ -131,7 +136,9 @@ class _Post:
         return 0 < self.started_at < now - SLOW
 
     def result(self) -> Result:
-        return Result(self.delivery, self.url, posting.stored(self.headers), self.outcome, self.probe)
+        return Result(
+            self.delivery, self.url, posting.stored(self.headers), self.outcome, self.probe, self.trial
+        )
 
 
 class _Drain:
@@ -156,6 +163,8 @@ class _Drain:
         self.record_again_at = 0.0
         self.failing_since: float | None = None  # recording, for the database's sake
         self.called_for_help = False
+        self.probe_at = math.inf  # when to look for probes again; after the first look
+        self.only_probes = False  # an outage of ours: nothing else is claimed
         self.ended = False  # nothing new is claimed or begun any more
         self.made = 0
 
@@ -168,9 +177,8 @@ class _Drain:
         self._start_what_can()
         if leases.recover():
             self._claim_more()
-        if not self._is_over():
-            now = time.monotonic()
-            self._take_on(leases.claim_probes(self.claim_id, disabling.probes_due()), now, probe=True)
+        if not (self.only_probes or self._is_over()):
+            self._claim_probes(time.monotonic())
         while self._goes_on():
             self._start_what_can()
             self._collect()
@@ -204,10 +212,15 @@ class _Drain:
         idle = not (self.unsent or self.flying)
         only_fresh = len(self.unsent) >= self.slots
         enough = only_fresh and not self.unsent[self.slots - 1].is_bulk  # the fresh ones come first
-        if enough or (now < self.look_again_at and not idle) or self._is_over():
+        if enough or (now < self.look_again_at and not idle) or self.only_probes or self._is_over():
             return
         limit = min(BATCH, BATCH_PER_SLOT * self.slots)
         try:
+            if outage.is_on():
+                self._claim_none_but_probes(now)
+                return
+            if now >= self.probe_at:
+                self._claim_probes(now)
             full = self._full(now, only_fresh=only_fresh)
             rows = leases.claim(self.claim_id, limit, full, only_fresh=only_fresh)
             self._take_on(rows, now)
@@ -224,6 +237,20 @@ class _Drain:
             self.called_for_help = True
             wake.wake()  # there is more than this: an idle worker may join
 
+    def _claim_none_but_probes(self, now: float) -> None:
+        """In an outage of ours. A drain that it catches at work ends; the next one makes the probes."""
+        if self.probe_at < math.inf:
+            self.ended = True
+            return
+        self.only_probes = True
+        self._take_on(leases.claim_trials(self.claim_id, outage.probes_due()), now, trial=True)
+
+    def _claim_probes(self, now: float) -> None:
+        """What is sent to see whether its endpoint works again."""
+        self.probe_at = now + PROBE_EVERY
+        self._take_on(leases.claim_probes(self.claim_id, disabling.probes_due()), now, probe=True)
+        self._take_on(leases.claim_trials(self.claim_id, breaker.probes_due()), now, trial=True)
+
     def _full(self, now: float, *, only_fresh: bool) -> set[int]:
         """The configurations that have enough here: rows that wait for their turn, or answers that take long.
 
@@ -237,11 +264,13 @@ class _Drain:
         slow = {post.delivery.config_id for post in flying if post.is_slow(now)}
         return full | {config for config in slow if in_flight[config] >= A_CONFIGURATION}
 
-    def _take_on(self, deliveries: list[Delivery], claimed_at: float, *, probe: bool = False) -> None:
+    def _take_on(
+        self, deliveries: list[Delivery], claimed_at: float, *, probe: bool = False, trial: bool = False
+    ) -> None:
         if not deliveries:
             return
         keys = posting.Keys.of(deliveries)
-        self.unsent += [_Post(delivery, keys, claimed_at, probe) for delivery in deliveries]
+        self.unsent += [_Post(delivery, keys, claimed_at, probe, trial) for delivery in deliveries]
         self.unsent.sort(key=lambda post: (post.is_bulk, post.delivery.priority))
 
     def _claim_apart(self, now: float) -> float:
@@ -385,6 +414,22 @@ class _Drain:
             self._lose_the_database("What has not begun is left to its lease.")
         self.unsent.clear()
 
+    def _keep_from(self, configs: set[int]) -> None:
+        """What was claimed for these endpoints, which fail, and has not begun goes back, but for probes."""
+        theirs = [
+            post
+            for post in self.unsent
+            if post.delivery.config_id in configs and not (post.probe or post.trial)
+        ]
+        if not theirs:
+            return
+        try:
+            leases.give_back(self.claim_id, [post.delivery for post in theirs])
+        except DatabaseError:
+            self._lose_the_database("What has not begun is left to its lease.")
+        gone = {post.delivery.pk for post in theirs}
+        self.unsent = [post for post in self.unsent if post.delivery.pk not in gone]
+
     def _lose_the_database(self, consequence: str) -> None:
         """Called while a DatabaseError is handled: go on without, for the sake of what is in flight."""
         logger.error(consequence, exc_info=True)  # noqa: LOG014  every caller is in an except clause
@@ -427,6 +472,8 @@ class _Drain:
         else:
             self._count(results)
             self.failing_since = None
+            self.ended = self.ended or any(result.outage for result in results)
+            self._keep_from({result.delivery.config_id for result in results if result.shut})
         self.landed.clear()
 
     def _record_alone(self, result: Result) -> None:

@@ -17,7 +17,8 @@ from configurations.models import WebhookConfig
 from . import charts, history
 from .explain import explain
 from .hosts import held_hosts_of
-from .models import Delivery, EndpointHealth, Event, HeldHost, State
+from .models import Delivery, EndpointHealth, Event, HeldHost, Outage, State
+from .together import Together, of_queues, together_of
 from .words import Explanation
 
 DAY = timedelta(hours=24)
@@ -49,6 +50,7 @@ class Health:
 
     without_access: WithoutAccess | None
     paused: list[HeldHost]
+    outage_since: datetime | None  # while we reach hardly any host: then it is not theirs that fail
     configs: list["Troubled"]
     total: int  # posts of the last 24 hours, and of these:
     delivered: int
@@ -63,6 +65,7 @@ class Troubled:
     failures: int
     since: datetime | None
     words: Explanation | None
+    together: Together | None = None  # its posts wait for its server
 
     @property
     def disabled(self) -> bool:
@@ -80,7 +83,8 @@ def health_of(user: AbstractBaseUser | AnonymousUser, now: datetime) -> Health |
     )
     configs = list(
         WebhookConfig.objects.visible_to(user)
-        .select_related("health")
+        .select_related("health", "own_queue")
+        .annotate(outage_since=Subquery(Outage.objects.on().values("since")[:1]))
         .annotate(held=Coalesce(Subquery(_held_by_config().filter(config=OuterRef("pk")).values("n")), 0))
         .in_order()
     )
@@ -91,6 +95,7 @@ def health_of(user: AbstractBaseUser | AnonymousUser, now: datetime) -> Health |
     return Health(
         _without_access(posts, now),
         list({held.pk: held for held in paused.values()}.values()),
+        configs[0].outage_since if configs else None,
         troubled,
         **day,
     )
@@ -138,14 +143,16 @@ def _troubled(configs: Sequence[WebhookConfig]) -> list[Troubled]:
         for pk, config in by_pk.items()
         if config.state == ConfigState.DISABLED or _fails(config, healths.get(pk))
     }
-    lines = [_trouble(by_pk[pk], healths.get(pk)) for pk in by_pk if pk in found]
+    together = of_queues(by_pk[pk].own_queue for pk in found if hasattr(by_pk[pk], "own_queue"))
+    lines = [_trouble(by_pk[pk], healths.get(pk), together.get(pk)) for pk in by_pk if pk in found]
     return sorted(lines, key=lambda line: not line.disabled)
 
 
-def _trouble(config: WebhookConfig, health: EndpointHealth | None) -> Troubled:
+def _trouble(config: WebhookConfig, health: EndpointHealth | None, together: Together | None) -> Troubled:
     if config.state == ConfigState.DISABLED or health is None:
         return Troubled(config, config.held, 0, config.state_changed_at, None)
-    return Troubled(config, config.held, health.failures, health.first_failure_at, _words(config, health))
+    words = _words(config, health)
+    return Troubled(config, config.held, health.failures, health.first_failure_at, words, together)
 
 
 def _fails(config: WebhookConfig, health: EndpointHealth | None) -> bool:
@@ -184,6 +191,7 @@ class Figures:
     failing_since: datetime | None = None
     words: Explanation | None = None  # of the last failure, while failing
     paused: HeldHost | None = None  # staff hold its host
+    together: Together | None = None  # its posts wait for its server, or go again
     bars: list[charts.Bar] = field(default_factory=list)  # 24, in a drawing of 132 by 24
 
     @property
@@ -193,7 +201,7 @@ class Figures:
 
 
 def figures_of(configs: Sequence[WebhookConfig], now: datetime | None = None) -> dict[int, Figures]:
-    """{configuration: its figures}, in four queries however many they are."""
+    """{configuration: its figures}, in five or six queries however many they are."""
     now = now or timezone.now()
     by_pk = {config.pk: config for config in configs}
     found = {pk: Figures() for pk in by_pk}
@@ -211,6 +219,7 @@ def figures_of(configs: Sequence[WebhookConfig], now: datetime | None = None) ->
     held = _held(by_pk)
     healths = _healths(by_pk)
     paused = held_hosts_of(configs)
+    together = together_of(configs)
     for pk, figures in found.items():
         slots = [charts.slot_of(hour, hour + charts.HOUR, by_hour.get((pk, hour))) for hour in hours]
         figures.posts = sum(slot.total for slot in slots)
@@ -218,6 +227,7 @@ def figures_of(configs: Sequence[WebhookConfig], now: datetime | None = None) ->
         figures.bars = charts.draw(slots, width=132, height=24, gap=1.5)
         figures.held = held.get(pk, 0)
         figures.paused = paused.get(by_pk[pk].host)
+        figures.together = None if figures.paused else together.get(pk)
         health = healths.get(pk)
         figures.last_success_at = health.last_success_at if health else None
         if health and not figures.paused and _fails(by_pk[pk], health):

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from configurations.models import SECRETS, WebhookConfig
 from configurations.models import State as ConfigState
 
-from . import apart, bulk, disabling, retries, writing
+from . import apart, breaker, bulk, disabling, outage, retries, writing
 from .choices import FINISHED, Lane
 from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, HeldHost, State
 from .reprocessing import OUT_OF_BULK, BulkReprocess, discarded_or_as_before, held_or_as_before
@@ -57,11 +57,14 @@ def anything_to_do() -> bool:
     """
     if HeldHost.everything():
         return False
+    if outage.is_on():
+        return outage.a_probe_is_due() or Delivery.objects.lease_ran_out().exists()
     return (
         Delivery.objects.due().in_front().in_turn().to_open_hosts().exists()
         or apart.anything_to_send()
         or Delivery.objects.lease_ran_out().exists()
         or disabling.a_probe_is_due()
+        or breaker.a_probe_is_due()
     )
 
 
@@ -159,6 +162,17 @@ def claim_probes(claim_id: UUID, pks: Sequence[int]) -> list[Delivery]:
     return _whole(pks, claim_id)
 
 
+def claim_trials(claim_id: UUID, pks: Sequence[int]) -> list[Delivery]:
+    """Those of these waiting posts that may be sent to see whether their endpoint works again, now ours."""
+    if not pks:
+        return []
+    trials = Delivery.objects.filter(pk__in=pks, state=State.WAITING, config__state=ConfigState.ON)
+    with transaction.atomic():
+        pks = list(trials.in_turn().to_open_hosts().unlocked().values_list("pk", flat=True))
+        _make_ours(pks, claim_id)
+    return _whole(pks, claim_id)
+
+
 def _make_ours(pks: Sequence[int], claim_id: UUID) -> None:
     if pks:
         _commit_soon()
@@ -239,7 +253,7 @@ def record(claim_id: UUID, results: Sequence[Result]) -> None:
         facts = ("pk", "tries", "attempts_made", "state_before", "is_ours")
         present = {pk: rest for pk, *rest in rows.annotate(is_ours=ours).values_list(*facts)}
         configs = WebhookConfig.objects.filter(pk__in={r.delivery.config_id for r in results})
-        states = dict(configs.values_list("pk", "state"))
+        as_they_are = {pk: rest for pk, *rest in configs.values_list("pk", "state", "url")}
         now = configs.values_list(Now()).first()[0]
         # Read once their deliveries are locked: `privacy` erases with these same rows locked.
         redacted = set(
@@ -247,14 +261,20 @@ def record(claim_id: UUID, results: Sequence[Result]) -> None:
                 "pk", flat=True
             )
         )
+        urls = {pk: url for pk, (state, url) in as_they_are.items() if state == ConfigState.ON}
+        breaker.judge(results, urls, now)
         kept, late = [], []
         for result in results:
             tries, attempts_made, before, is_ours = present[result.delivery.pk]
             # Of what a bulk reprocess sends for the first time, the tries are those of the set before.
-            result.delivery.tries = (0 if before else tries) + (not result.probe)
+            if result.behind:
+                result.delivery.tries, result.delivery.state_before = tries, before
+            else:
+                result.delivery.tries = (0 if before else tries) + (not result.probe)
+                result.delivery.state_before = ""
             result.delivery.attempts_made = attempts_made + 1
             result.late = not is_ours
-            _conclude(result, now, states[result.delivery.config_id])
+            _conclude(result, now, as_they_are[result.delivery.config_id][0])
             if result.delivery.pk in redacted:
                 _forget_the_buyer(result)
             (late if result.late else kept).append(result)
@@ -276,17 +296,20 @@ def _conclude(result: Result, now: datetime, config_state: str) -> None:
     result.next = retries.after(outcome, result.url, tries, at=now, chance=random.random())  # noqa: S311
     if result.late:
         return
+    waits_until = delivery.next_try_at
     delivery.claim_id = delivery.lease_until = delivery.next_try_at = delivery.finished_at = None
     delivery.last_status = outcome.status
     delivery.last_problem = outcome.problem or ""
     delivery.answered_page = result.answered_page()
-    delivery.state_before = ""
     if result.delivered:
         delivery.state = State.DELIVERED
     elif config_state == ConfigState.REMOVED:
         delivery.state = State.DISCARDED
     elif result.probe:
         delivery.state = State.HELD
+    elif result.behind:
+        delivery.state = State.WAITING if config_state == ConfigState.ON else State.HELD
+        delivery.next_try_at = waits_until
     elif result.next.wait is None:
         delivery.state = State.FAILED
     elif config_state == ConfigState.ON:
@@ -297,7 +320,9 @@ def _conclude(result: Result, now: datetime, config_state: str) -> None:
     if delivery.state in FINISHED:
         delivery.finished_at = now
     if delivery.state != State.WAITING:
-        delivery.lane = Lane.FRESH
+        delivery.lane, delivery.state_before = Lane.FRESH, ""
+    elif result.apart:
+        delivery.lane = Lane(delivery.lane).apart
 
 
 def _forget_the_buyer(result: Result) -> None:

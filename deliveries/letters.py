@@ -56,7 +56,7 @@ def disabled_letter(health: EndpointHealth) -> Letter:
         subject,
         health,
         reason=config.get_disabled_because_display(),
-        since=_moment(config.state_changed_at),
+        since=moment(config.state_changed_at),
         gone=config.disabled_because == Reason.GONE,
         said=config.disabled_because != Reason.SERVER,  # what happened is in the reason already
         held=[(EventType(type_).label, count) for type_, count in kinds],
@@ -114,7 +114,7 @@ def _buyers(health: EndpointHealth) -> Buyers:
             "code": post.event.transaction_code,
             "amount": post.event.amount,
             "currency": post.event.currency,
-            "since": _moment(post.created_at),
+            "since": moment(post.created_at),
         }
         for post in oldest_first[:NAMES]
     ]
@@ -131,8 +131,8 @@ def _letter(template: str, subject: str, health: EndpointHealth, **facts: Any) -
         "url": on_one_line(config.url, 2000),
         "cause": explain(health.last_status, health.last_problem, url=config.url),
         "detail": on_one_line(health.last_detail, 300),
-        "failing_since": _moment(health.first_failure_at),
-        "works_since": _moment(health.works_since),
+        "failing_since": moment(health.first_failure_at),
+        "works_since": moment(health.works_since),
         "site": settings.SITE_NAME,
         "configurations": settings.SITE_URL + reverse("configurations:list"),
         "no_access": _history(config.pk, history.NO_ACCESS),
@@ -148,7 +148,7 @@ def _history(config: int, status: str) -> str:
     return f"{settings.SITE_URL}{reverse('deliveries:history')}?{urlencode({'config': config, 'status': status})}"
 
 
-def _moment(at: datetime | None) -> str:
+def moment(at: datetime | None) -> str:
     """24 Nov 2026, 15:52 (GMT-3): with its zone, since nobody knows when and where the mail is read."""
     if at is None:
         return ""

@@ -31,6 +31,7 @@ from .own_queue import OwnQueue as OwnQueue  # a model too
 from .posted import Posted
 from .posted import SamplePost as SamplePost  # a model too, beside what it shares with attempts
 from .posted import new_webhook_id as new_webhook_id
+from .reach import Outage as Outage  # a model too
 from .reprocessing import ON_THE_WAY, OUT_OF_BULK, discarded_or_as_before, held_or_as_before
 from .reprocessing import BulkReprocess as BulkReprocess
 from .tallies import Tally as Tally  # a model too
@@ -380,25 +381,29 @@ class Delivery(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("deliveries:detail", args=[self.pk])
 
-    def reprocess(self) -> None:
+    def reprocess(self) -> bool:
         """delivered | failed | discarded | held -> waiting, tries counted afresh; earlier attempts stay.
 
-        Raises NotPossible if it is on its way, its configuration is not on, or its buyer's data were erased.
+        Returns whether it goes as a probe, since its endpoint fails at present: then no try is used up. Raises NotPossible if it is on its way, its configuration is not on, or its buyer's data were erased.
         """
         if not self._rows()._to_sendable().send_again():
             raise self._not_possible(_("This post is already on its way."))
-        self.refresh_from_db()
+        return self._sent_again()
 
-    def send_now(self) -> None:
+    def send_now(self) -> bool:
         """waiting -> due at once; it counts as the next try.
 
-        Raises NotPossible if it does not wait any more, waits for an approved, or its configuration is not on.
+        Returns whether it goes as a probe, since its endpoint fails at present: then it counts as none. Raises NotPossible if it does not wait any more, waits for an approved, or its configuration is not on.
         """
         if not self._rows().in_turn().exists():
             raise self.NotPossible(BEHIND)
         if not self._rows().filter(state=State.WAITING).send_again():
             raise self._not_possible(_("This post is no longer waiting."))
+        return self._sent_again()
+
+    def _sent_again(self) -> bool:
         self.refresh_from_db()
+        return OwnQueue.objects.ask_for(self.pk, self.config_id)
 
     def _rows(self) -> DeliveryQuerySet:
         return Delivery.objects.filter(pk=self.pk)
@@ -477,6 +482,9 @@ class EndpointHealth(models.Model):
     fault = models.CharField(_("fault of the URL"), max_length=20, choices=Reason, blank=True)
     fault_since = models.DateTimeField(_("its fault since"), null=True)
     next_probe_at = models.DateTimeField(_("next probe"), null=True)  # empty: none is made
+    # The same of those failures that open its circuit (circuit.Run); the sales are in lines.
+    run = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    run_sales = models.CharField(max_length=200, blank=True, default="", db_default="", editable=False)
 
     told = models.CharField(_("owner was told"), max_length=10, choices=Told, blank=True)
     told_at = models.DateTimeField(_("when"), null=True)  # of trouble, the last time

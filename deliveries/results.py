@@ -26,8 +26,13 @@ class Result:
     request_headers: list[list[str]]  # as they are stored: the token is masked
     outcome: Outcome
     probe: bool = False  # a held post, tried to see whether its receiver works again
+    trial: bool = False  # a waiting one, for the same reason: behind an open circuit, or in an outage of ours
     next: retries.Next = field(default_factory=lambda: retries.Next(delivered=False))
     late: bool = False
+    behind: bool = False  # its endpoint is known to fail, or we are out of reach of all: no try is used up
+    outage: bool = False  # the latter, so that it tells nothing of its endpoint
+    apart: bool = False  # its configuration has its own queue
+    shut: bool = False  # the circuit of its endpoint is open: nothing else should go there
     at: datetime | None = None  # when it was recorded, by the database's clock
 
     @property

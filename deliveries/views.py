@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from configurations.models import WebhookConfig
@@ -25,6 +25,10 @@ from .models import Delivery, DeliveryQuerySet, State
 from .words import BY_SLUG
 
 MOST_TRIES = len(settings.DELIVERY_RETRY_AFTER) + 1
+AS_A_PROBE = gettext_lazy(
+    "Your server does not take our posts at present: this one goes now all the same, to see whether it works again, "
+    "and uses up no try."
+)
 MOST_LIVE = 2 * history.PAGE  # rows that one poll may ask for
 
 
@@ -113,31 +117,34 @@ def curl(request: HttpRequest, pk: int) -> HttpResponse:
 def reprocess(request: HttpRequest, pk: int) -> HttpResponse:
     """Send one post: at once if it waits, else with a fresh set of tries."""
     post = _theirs(request, pk)
-    problem = ""
+    problem, is_probe = "", False
     part = request.GET.get("as")
     if part in ("row", "list") and _would_open_again(post):
         return _to_the_warning(request, post, part)
     try:
-        _send(post, request.GET.get("seen", ""))
+        is_probe = _send(post, request.GET.get("seen", ""))
     except Delivery.NotPossible as why:
         problem = str(why)
+    said = AS_A_PROBE if is_probe else ""
     if part == "row":
         filters, place = pages.asked(request).filters, _place(request)
         fresh = pages.with_facts(_posts(request)).get(pk=pk)
         row = pages.rows_of([fresh], filters, place)[0]
         return render(
-            request, "deliveries/_sent_row.html", {"row": row, "problem": problem, "most_tries": MOST_TRIES}
+            request,
+            "deliveries/_sent_row.html",
+            {"row": row, "problem": problem or said, "most_tries": MOST_TRIES},
         )
     if part == "panel":
         context = _detail_context(request, pk) | {
-            "problem": problem,
+            "problem": problem or said,
             "own_page": bool(request.GET.get("own_page")),
         }
         return render(request, "deliveries/_detail.html", context)
     if problem:
         messages.warning(request, problem)
     else:
-        messages.success(request, _("The post is on its way."))
+        messages.success(request, said or _("The post is on its way."))
     return redirect(_next(request, post.get_absolute_url()))
 
 
@@ -154,14 +161,16 @@ def _to_the_warning(request: HttpRequest, post: Delivery, part: str) -> HttpResp
     return redirect(post)
 
 
-def _send(post: Delivery, seen: str) -> None:
-    """`seen`: how many attempts the page knew of. Of two presses of one button, the second sends nothing."""
+def _send(post: Delivery, seen: str) -> bool:
+    """`seen`: how many attempts the page knew of. Of two presses of one button, the second sends nothing.
+
+    Returns whether it goes as a probe.
+    """
     if seen and seen != str(post.attempts_made) and post.state != State.WAITING:
         raise Delivery.NotPossible(_("This post was sent again in the meantime: look at its newest attempt."))
     if post.state == State.WAITING:
-        post.send_now()
-    else:
-        post.reprocess()
+        return post.send_now()
+    return post.reprocess()
 
 
 @require_safe

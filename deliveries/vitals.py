@@ -18,8 +18,9 @@ from configurations.models import WebhookConfig
 
 from . import wake
 from .choices import Lane
+from .circuit import Phase
 from .figures import FAILING
-from .models import Delivery, DeliveryAttempt, HeldHost, WakeFlag
+from .models import Delivery, DeliveryAttempt, HeldHost, Outage, WakeFlag
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Cluster:
 class Configurations:
     failing: int  # on, and nothing comes through, several times in a row
     disabled: int  # by us
+    together: int  # on, and their posts wait together for their server to work again
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Vitals:
     configurations: Configurations
     swept_at: datetime | None  # None: never
     held: Hold | None
+    outage_since: datetime | None  # of our own: nothing is posted
 
     def age(self, since: datetime | None) -> timedelta | None:
         """Of something since then, by the moment of these figures."""
@@ -88,7 +91,7 @@ class Vitals:
 def vitals() -> Vitals:
     """All of them. Raises DatabaseError where the database is out of reach; a queue that is, is a figure."""
     now = timezone.now()
-    return Vitals(now, posts(), lag(now), cluster(), configurations(), swept_at(), held())
+    return Vitals(now, posts(), lag(now), cluster(), configurations(), swept_at(), held(), outage_since())
 
 
 def posts() -> Posts:
@@ -154,8 +157,14 @@ def configurations() -> Configurations:
         **WebhookConfig.objects.aggregate(
             failing=Count("pk", filter=FAILING),
             disabled=Count("pk", filter=Q(state=ConfigState.DISABLED)),
+            together=Count("pk", filter=Q(state=ConfigState.ON, own_queue__circuit=Phase.OPEN)),
         )
     )
+
+
+def outage_since() -> datetime | None:
+    """Since when we reach hardly any host; None: we do."""
+    return Outage.objects.on().values_list("since", flat=True).first()
 
 
 def swept_at() -> datetime | None:

@@ -201,6 +201,14 @@ DELIVERY_RETRY_AFTER = [
 ]
 DELIVERY_RETRY_JITTER = 0.1  # each wait is lengthened or shortened by up to this share
 DELIVERY_RETRY_AFTER_CAP = timedelta(hours=2)  # the longest Retry-After that is honoured
+# An endpoint that fails as a whole: after so many failures in a row, of so many sales or carts at least, its posts wait
+# together, and one of them goes after each wait, which doubles up to the longest.
+DELIVERY_CIRCUIT_FAILURES = env.int("DELIVERY_CIRCUIT_FAILURES", 5)
+DELIVERY_CIRCUIT_SALES = 3
+DELIVERY_CIRCUIT_WAIT = timedelta(seconds=env.float("DELIVERY_CIRCUIT_WAIT", 10.0))
+DELIVERY_CIRCUIT_LONGEST = timedelta(seconds=60)
+# Posts a second once it works again, doubled every five seconds.
+DELIVERY_CIRCUIT_RATE = env.float("DELIVERY_CIRCUIT_RATE", 5.0)
 DELIVERY_DRAIN_BUDGET = 15.0  # seconds after which a job hands on to the next
 # Of a claim, renewed as long as anything of it is unfinished. The time limit of one post, and some, fits in.
 DELIVERY_LEASE = timedelta(seconds=env.float("DELIVERY_LEASE", 45.0))

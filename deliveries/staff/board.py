@@ -18,7 +18,7 @@ from configurations.models import SECRETS, WebhookConfig
 from configurations.models import State as ConfigState
 from deliveries import vitals
 from deliveries.held import EVERY
-from deliveries.models import Delivery, HeldHost, State
+from deliveries.models import CONFIG_SECRETS, Delivery, HeldHost, Outage, OwnQueue, State
 from deliveries.words import Words
 from sales import audit
 from sales.templatetags.formats import age, number, percent
@@ -70,6 +70,8 @@ class Board:
     failing: Sequence[HostLine]
     sending: HeldHost | None  # the hold of all of it
     held: Sequence[HeldHost]
+    outage: Outage | None  # while we reach hardly any host
+    together: Sequence[OwnQueue] | None  # of configurations whose servers fail, the longest first
     hosts_url: str
     disabled: Sequence[WebhookConfig] | None  # this week, the newest first
     more_disabled: int
@@ -96,6 +98,8 @@ def board(user: Any, now: datetime | None = None) -> Board | None:
         failing=_failing(by_host, sees_configs),
         sending=HeldHost.everything(),
         held=list(HeldHost.objects.exclude(host=EVERY).order_by("since", "pk")[:FEW]),
+        outage=Outage.objects.on().first(),
+        together=_together() if sees_configs else None,
         hosts_url=reverse("staff:hosts") if sees_configs else "",
         disabled=None if disabled is None else disabled[:FEW],
         more_disabled=len(disabled or ()) > FEW,
@@ -257,6 +261,11 @@ def _what(entry: LogEntry) -> Words:
     if fact or entry.action != LogEntry.Action.UPDATE:
         return fact or capfirst(entry.get_action_display())
     return ", ".join(change.label for change in audit.changes_of(entry)) or _("Changed")
+
+
+def _together() -> list[OwnQueue]:
+    queues = OwnQueue.objects.shut().filter(config__state=ConfigState.ON).select_related("config__owner")
+    return list(queues.defer(*CONFIG_SECRETS).order_by("opened_at", "pk")[:FEW])
 
 
 def _disabled(now: datetime) -> Any:

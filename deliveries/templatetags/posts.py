@@ -18,6 +18,7 @@ from deliveries.held import EVERY
 from deliveries.hosts import held_hosts_of
 from deliveries.models import Delivery, DeliveryAttempt, HeldHost, Problem, SamplePost, State
 from deliveries.testing import Stage, stage_of
+from deliveries.together import Together, together_of
 
 register = template.Library()
 
@@ -74,6 +75,12 @@ def hold_of(context: dict[str, Any], config: WebhookConfig) -> HeldHost | None:
     if asked is None or config.state == ConfigState.REMOVED:
         asked = held_hosts_of([config])
     return asked.get(EVERY) or asked.get(config.host)
+
+
+@register.simple_tag
+def together_for(config: WebhookConfig) -> Together | None:
+    """How its posts wait for its server; None where they need not."""
+    return together_of([config]).get(config.pk)
 
 
 @register.simple_tag

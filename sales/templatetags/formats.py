@@ -60,6 +60,12 @@ def age(since: datetime | None) -> str:
     return "" if since is None else span(timezone.now() - since)
 
 
+@register.filter
+def ahead(at: datetime | None) -> str:
+    """How long until then, in the same words."""
+    return "" if at is None else span(at - timezone.now())
+
+
 def span(length: timedelta) -> str:
     """A length of time in the two largest units that matter; nothing is shorter than 0 s."""
     seconds = max(0, int(length.total_seconds()))

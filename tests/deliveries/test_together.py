@@ -1,0 +1,115 @@
+"""What owners and staff read while posts wait together for a server, or for our own network."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from deliveries import apart, engine
+from deliveries.circuit import Phase
+from deliveries.models import Outage
+from deliveries.together import together_of
+from tests import factories
+from tests.receiver import Answer
+
+pytestmark = pytest.mark.django_db
+LIST, HISTORY = reverse("configurations:list"), reverse("deliveries:history")
+
+
+@pytest.fixture(autouse=True)
+def logged_in(client, producer):
+    client.force_login(producer.user)
+
+
+@pytest.fixture
+def read(client):
+    """`read(url)`: the words of the page, in one line."""
+    return lambda url: " ".join(client.get(url).content.decode().split())
+
+
+@pytest.fixture
+def broken(receiver, config, sell):
+    receiver.answers(500)
+    for _ in range(5):
+        sell()
+    engine.drain()
+    return config
+
+
+def test_where_all_is_well_nobody_reads_of_it(config, sell, read):
+    sell()
+    engine.drain()
+    assert together_of([config]) == {}
+    assert "wait together" not in read(LIST)
+
+
+def test_the_owner_reads_how_many_wait_since_when_and_when_one_is_tried_again(broken, sell, read):
+    sell()
+    for url in (LIST, HISTORY):
+        text = read(url)
+        assert "Your server does not take our posts: 6 posts wait together since" in text
+        assert "We try one again in" in text
+        assert "None of them uses up a try." in text
+    assert "Server fails" in read(LIST)
+
+
+def test_so_does_who_looks_at_a_post(broken, sell, read):
+    text = read(sell().get_absolute_url())
+    assert "6 posts wait together since" in text
+    assert "“Send now” tries it at once" in text
+
+
+def test_a_pause_is_said_with_the_code_that_asked_for_it(receiver, config, sell, read):
+    receiver.answers(Answer(429, headers={"Retry-After": "600"}))
+    sell()
+    engine.drain()
+    text = read(LIST)
+    assert "as your server asked (429); 1 post waits." in text
+    assert "Paused by your server" in text
+
+
+def test_once_it_works_the_owner_reads_that_it_catches_up(broken, sell, read):
+    apart.begin([broken.pk], circuit=Phase.RELEASING, released_at=timezone.now())
+    sell()
+    text = read(LIST)
+    assert "Your server works again: 6 posts that waited go now, slowly at first." in text
+    assert "Catching up" in text
+
+
+@pytest.mark.parametrize("part", ["", "?as=row", "?as=panel"])
+def test_send_now_says_that_it_is_a_probe(client, broken, sell, part):
+    post = sell()
+    response = client.post(reverse("deliveries:reprocess", args=[post.pk]) + part, follow=True)
+    assert "to see whether it works again" in response.content.decode()
+
+
+def test_strangers_read_nothing_of_it(broken, client):
+    client.force_login(factories.make_seller().user)
+    assert "wait together" not in client.get(LIST).content.decode()
+
+
+def test_staff_see_whose_posts_wait(broken, client):
+    client.force_login(factories.make_staff())
+    text = client.get("/admin/").content.decode()
+    assert "Posts wait together" in text
+    assert broken.name in text
+
+
+def test_in_an_outage_of_ours_owners_and_staff_read_that_it_is_ours(config, sell, read, client):
+    Outage.objects.create(since=timezone.now() - timedelta(minutes=1), hosts=["a.example", "b.example"])
+    sell()
+    assert "the fault is ours" in read(LIST)
+    client.force_login(factories.make_staff())
+    assert "We reach hardly any host since" in read("/admin/")
+    assert "2 hosts are out of reach" in read("/admin/")
+
+
+@pytest.mark.parametrize("language", ["pt-br", "es"])
+def test_it_stands_in_every_language(broken, client, producer, language):
+    producer.language = language
+    producer.save()
+    client.cookies["django_language"] = language
+    text = client.get(LIST, headers={"accept-language": language}).content.decode()
+    assert "wait together" not in text
+    assert "5 env" in text

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,25 +41,29 @@ class Cluster:
 
 @contextmanager
 def cluster(**environment: str) -> Iterator[Cluster]:
-    """While it runs. It is told to stop at the end, and killed if it does not."""
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", "qcluster"],
-        cwd=ROOT,
-        env=os.environ | environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        yield Cluster(process)
-        if process.poll() is not None:
-            raise SystemExit(f"The cluster ended by itself, with exit code {process.returncode}; see above.")
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(30)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    """While it runs. It is told to stop at the end, and killed if it does not. It logs into a file, as on a server."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "qcluster"],
+            cwd=ROOT,
+            env=os.environ | environment,
+            start_new_session=True,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield Cluster(process)
+            if process.poll() is not None:
+                log.seek(0)
+                said = log.read().decode(errors="replace")[-4000:]
+                raise SystemExit(f"The cluster ended by itself, with exit code {process.returncode}:\n{said}")
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def processor_seconds(pid: int) -> float:

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Sequence
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -44,7 +45,9 @@ def _django() -> None:
     django.setup()
 
 
-def _drain(barrier: Barrier) -> None:
+def _drain(barrier: Barrier, log: str) -> None:
+    """It logs each post into a file, as on a server."""
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     _django()
     from deliveries import engine
     from deliveries.models import Delivery
@@ -194,7 +197,12 @@ def _drain_and_baseline(address: str, posts: int, configurations: int) -> tuple[
     bodies = write_backlog([address], posts, configurations)
     half = [(f"{address}/hook", bodies[: posts // PROCESSES])] * PROCESSES
     before = timed(_bare_loop, posts, half)
-    ours = timed(_drain, posts, [()] * PROCESSES)
+    log = f"{os.environ['CACHE_DIR']}.log"
+    try:
+        ours = timed(_drain, posts, [(log,)] * PROCESSES)
+    except SystemExit:
+        print(Path(log).read_text(errors="replace")[-4000:])
+        raise
     after = timed(_bare_loop, posts, half)
     from deliveries.models import Delivery, DeliveryAttempt, State
 

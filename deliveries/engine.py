@@ -174,7 +174,6 @@ class _Drain:
 
     def _run(self) -> int:
         self._claim_more()  # what is fresh does not wait for the looks at what is old
-        self._start_what_can()
         if leases.recover():
             self._claim_more()
         if not (self.only_probes or self._is_over()):
@@ -224,6 +223,7 @@ class _Drain:
             full = self._full(now, only_fresh=only_fresh)
             rows = leases.claim(self.claim_id, limit, full, only_fresh=only_fresh)
             self._take_on(rows, now)
+            self._start_what_can()
             again_in = self._claim_apart(now)
         except DatabaseError:
             if idle and not self.landed:

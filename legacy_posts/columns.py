@@ -6,6 +6,8 @@ from difflib import get_close_matches
 
 from django.utils.translation import gettext as _
 
+from sales.spreadsheets import MOST_NAMED, first_few
+
 # docs/legacy-posts.md says what stands in each. Behind it: other names that files have for it.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "kind": ("type", "tipo", "situacao", "situacion"),
@@ -50,19 +52,24 @@ def column_of(name: str) -> str:
 
 def problem_with(header: Iterable[str]) -> str:
     """A sentence about names that are no column or stand twice; empty if all is well."""
-    sentences, seen = [], dict[str, str]()
+    unknown, twice, seen = [], [], dict[str, str]()
     for name in header:
         column = column_of(name)
         if not column:
-            near = get_close_matches(plain(name), _BY_NAME, n=1)
-            sentences.append(
-                _("“%(name)s” is no column; did you mean “%(near)s”?") % {"name": name, "near": near[0]}
-                if near
-                else _("“%(name)s” is no column.") % {"name": name}
-            )
+            unknown.append(name)
         elif column in seen and column not in IGNORED:
-            sentences.append(
-                _("“%(name)s” and “%(other)s” are the same column.") % {"name": name, "other": seen[column]}
-            )
+            twice.append((name, seen[column]))
         seen[column] = name
-    return " ".join(sentences)
+    few, more = first_few(unknown)
+    sentences = [_of_unknown(name) for name in few]
+    for name, other in twice[:MOST_NAMED]:
+        sentences.append(
+            _("“%(name)s” and “%(other)s” are the same column.") % {"name": name, "other": other}
+        )
+    return " ".join([*sentences, more]).strip()
+
+
+def _of_unknown(name: str) -> str:
+    if near := get_close_matches(plain(name), _BY_NAME, n=1):
+        return _("“%(name)s” is no column; did you mean “%(near)s”?") % {"name": name, "near": near[0]}
+    return _("“%(name)s” is no column.") % {"name": name}

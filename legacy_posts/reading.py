@@ -24,6 +24,7 @@ from .encodings import SAMPLE, Encoding, NotSure, detect
 CSV, JSONL = "csv", "jsonl"
 MAX_CELL = 4 * 1024 * 1024  # characters: above the limits of all columns, so that those give the reason
 MAX_LINE = 16 * 1024 * 1024
+MAX_RECORD = 2 * MAX_LINE
 _GZIP = b"\x1f\x8b"
 
 
@@ -99,6 +100,7 @@ class Source:
         self.delimiter = ","
         self.line = 0  # the last one that was read
         self._lines: list[str] = []  # of the record that is being read
+        self._held = 0  # characters of those
 
     size = 0  # bytes; 0 where it is not known
 
@@ -146,8 +148,15 @@ class Source:
         return line
 
     def _remembered(self) -> Iterator[str]:
+        """The lines of one record, which its quotes may stretch over many, but not over the whole file."""
         while line := self._next_line():
             self._lines.append(line)
+            self._held += len(line)
+            if self._held > MAX_RECORD:
+                raise Unusable(
+                    _("The row that begins in line %(line)d does not end: a quote is not closed.")
+                    % {"line": self.line - len(self._lines) + 1}
+                )
             yield line
 
     # --- CSV
@@ -160,6 +169,7 @@ class Source:
         while True:
             start = self.line + 1
             self._lines.clear()
+            self._held = 0
             try:
                 cells = next(reader)
             except StopIteration:

@@ -28,7 +28,7 @@ from tablib import Dataset
 
 from . import audit
 from .limits import limited
-from .spreadsheets import FORMULA, cell
+from .spreadsheets import FORMULA, cell, first_few
 from .templatetags.formats import number
 
 MOST_OUT = 20_000  # rows of one export
@@ -112,7 +112,8 @@ class LimitedResource(ModelResource):
         known = {field.column_name for field in self.fields.values()}
         if unknown := [name for name in dataset.headers or () if name not in known]:
             text = ngettext("There is no column %(names)s.", "There are no columns %(names)s.", len(unknown))
-            raise ValidationError(text % {"names": ", ".join(unknown)})
+            few, more = first_few(unknown)
+            raise ValidationError(f"{text % {'names': ', '.join(few)}} {more}".strip())
 
 
 class FileForm(ImportForm):

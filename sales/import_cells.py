@@ -105,7 +105,10 @@ def _commissions(raw: Any) -> Any:
             raw = load_json(raw)
         except ValueError:
             return raw
-    return _with_texts(raw)
+    try:
+        return _with_texts(raw)
+    except RecursionError:
+        raise ValidationError(_("It is nested too deeply.")) from None
 
 
 def _with_texts(value: Any) -> Any:

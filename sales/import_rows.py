@@ -4,6 +4,7 @@ docs/importing.md says the same for those who write such files. Nothing here tou
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -17,7 +18,9 @@ from django.utils.translation import gettext as _
 
 from .import_cells import NOT_GIVEN, Column, load_json
 from .models import AbandonedCart, Plan, Product, Seller, Subscription, Transaction
+from .spreadsheets import first_few
 
+MAX_LINE = 16_000_000  # bytes; a longer one is no row, and is not read into memory
 SALE, CART, SUBSCRIPTION = "sale", "cart", "subscription"
 FORMATS = {"csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl"}  # ending of the file: format
 
@@ -112,21 +115,21 @@ COLUMNS = tuple(
         ]
     )
 )
+_KNOWN = frozenset(COLUMNS)
 
 
 def unknown_columns(names: Iterable[str]) -> str:
     """A sentence about the names that are no column, with what was probably meant; empty if all are known."""
+    few, more = first_few([name for name in names if name not in _KNOWN])
     sentences = []
-    for name in names:
-        if name in COLUMNS:
-            continue
+    for name in few:
         near = get_close_matches(name, COLUMNS, n=1)
         sentences.append(
             _("“%(name)s” is no column; did you mean “%(near)s”?") % {"name": name, "near": near[0]}
             if near
             else _("“%(name)s” is no column.") % {"name": name}
         )
-    return " ".join(sentences)
+    return " ".join([*sentences, more]).strip()
 
 
 class Cleaner:
@@ -203,7 +206,14 @@ def lines(file: BinaryIO, format_: str) -> Iterator[Line]:
 
 
 def _decoded(file: BinaryIO) -> Iterator[str]:
-    for number, line in enumerate(file, 1):
+    number = 0
+    while line := file.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            raise Unusable(
+                _("Line %(line)d is longer than %(most)d MB: a line is one row.")
+                % {"line": number, "most": MAX_LINE // 1_000_000}
+            )
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:
@@ -215,11 +225,13 @@ def _decoded(file: BinaryIO) -> Iterator[str]:
 def _csv_lines(text: Iterator[str]) -> Iterator[Line]:
     first = next(text, "")
     delimiter = max(",;\t", key=first.count)  # spreadsheets of some countries write semicolons
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    held = _Held(text)
+    reader = csv.reader(held, delimiter=delimiter, strict=True)
     header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
     _check_header(header)
     while True:
         start = reader.line_num + 2  # the header is not the reader's; a quoted cell may hold line breaks
+        held.begin(start)
         try:
             cells = next(reader)
         except StopIteration:
@@ -239,13 +251,37 @@ def _csv_lines(text: Iterator[str]) -> Iterator[Line]:
         yield Line(start, dict(zip(header, cells, strict=True)))
 
 
+class _Held:
+    """The lines, of which the reader holds those of one row: its quotes may stretch it over many, but not over all."""
+
+    def __init__(self, text: Iterator[str]) -> None:
+        self._text = text
+        self.begin(1)
+
+    def begin(self, line: int) -> None:
+        self._line, self._held = line, 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._text)
+        self._held += len(line)
+        if self._held > 2 * MAX_LINE:
+            raise Unusable(
+                _("The row that begins in line %(line)d does not end: a quote is not closed.")
+                % {"line": self._line}
+            )
+        return line
+
+
 def _check_header(header: list[str]) -> None:
     if not any(header):
         raise Unusable(_("The file is empty: its first line must name the columns."))
     if problem := unknown_columns(header):
         known = _("The columns are: %(columns)s.") % {"columns": ", ".join(COLUMNS)}
         raise Unusable(f"{problem} {known}")
-    if twice := {name for name in header if header.count(name) > 1}:
+    if twice := [name for name, times in Counter(header).items() if times > 1]:
         raise Unusable(_("These columns stand twice: %(names)s.") % {"names": ", ".join(sorted(twice))})
     if "code" not in header:
         raise Unusable(_("The column “code” is missing."))

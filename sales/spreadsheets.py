@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from django.http import StreamingHttpResponse
+from django.utils.text import Truncator
+from django.utils.translation import ngettext
 
 # What spreadsheets take for the beginning of a formula; tab and carriage return are skipped before they look.
 # Source: OWASP, CSV Injection.
@@ -21,6 +23,21 @@ def cell(value: Any) -> str:
     if text.startswith(FORMULA) and not (text[0] == "-" and set(text) <= _NUMBER):
         return f"'{text}"
     return text
+
+
+MOST_NAMED, LONGEST_NAME = 10, 60
+
+
+def first_few(names: Sequence[Any]) -> tuple[list[str], str]:
+    """Of names in a file those that a message holds, each cut, and a sentence on how many more there are.
+
+    A file may have a million columns, or one whose name is a megabyte.
+    """
+    few = [Truncator(str(name)).chars(LONGEST_NAME) for name in names[:MOST_NAMED]]
+    more = len(names) - len(few)
+    return few, ngettext("%(n)d more is like that.", "%(n)d more are like that.", more) % {
+        "n": more
+    } if more else ""
 
 
 class _Echo:

@@ -155,6 +155,14 @@ def parse(url: str) -> Target:
     return Target(scheme, host, port, path if path.startswith("/") else f"/{path}")
 
 
+def also_permitted() -> Promise | str:
+    """What the pages say of the private networks that may be posted to here; empty where there are none."""
+    networks = ", ".join(map(str, settings.DELIVERY_ALLOWED_NETWORKS))
+    if not networks:
+        return ""
+    return format_lazy(_("From here posts also reach these private networks: {networks}."), networks=networks)
+
+
 def host_of(url: str) -> str:
     """The host that a URL names, in lower case and punycode; empty where it names none.
 

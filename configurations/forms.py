@@ -130,6 +130,10 @@ class ConfigForm(forms.ModelForm):
         if config.product_id:
             self.initial["scope"] = self.ONLY
         self.fields["url"].error_messages["required"] = _("Write the URL that we post to.")
+        url = self.fields["url"]
+        url.help_text = addresses.also_permitted()
+        if url.help_text:
+            url.widget.attrs["aria-describedby"] += " id_url_helptext"
 
     def clean_name(self) -> str:
         return " ".join(self.cleaned_data["name"].split())  # a line break would end the subject of our mails

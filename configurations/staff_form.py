@@ -6,6 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from . import addresses
 from .events import EventType
 from .forms import ConfigForm, products_for
 from .models import WebhookConfig
@@ -21,6 +22,11 @@ class StaffConfigForm(forms.ModelForm):
     class Meta:
         model = WebhookConfig
         fields = ("owner", "name", "url", "events", "product", "version", "token_in_body", "posts_per_second")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "url" in self.fields:  # not where it is only looked at
+            self.fields["url"].help_text = addresses.also_permitted()
 
     clean_url = ConfigForm.clean_url
 

@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from configurations.addresses import also_permitted
 from configurations.events import BY_TYPE, GROUPS, Description, EventType
 from configurations.models import Token, Version, masked
 from deliveries import contract
@@ -102,6 +103,7 @@ def addresses(request: HttpRequest, version: str) -> HttpResponse:
         "addresses": settings.DELIVERY_SOURCE_ADDRESSES,
         "user_agent": settings.DELIVERY_USER_AGENT,
         "ports": list(settings.DELIVERY_ALLOWED_PORTS),
+        "networks": also_permitted(),
     }
     return render(request, "docs_tab/addresses.html", context)
 

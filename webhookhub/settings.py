@@ -331,6 +331,11 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [NONE],
     }
 }
+FILE_UPLOAD_HANDLERS = [
+    "webhookhub.uploads.NoMoreThanThat",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 X_FRAME_OPTIONS = "DENY"
 if not DEBUG:
     DEFAULT_EXCEPTION_REPORTER = "webhookhub.errors.DiscreetReporter"

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadhandler import FileUploadHandler
 
-from sales.exchange import MOST_BYTES
 
-# Above the limit of an import, so that a file somewhat too large is told so on its own page.
-MOST_UPLOADED = 2 * MOST_BYTES
+def most() -> int:
+    """Bytes. Above the limit of an import, so that a file somewhat too large is told so on its own page."""
+    return 2 * settings.IMPORT_MOST_BYTES
 
 
 class NoMoreThanThat(FileUploadHandler):
@@ -20,7 +21,7 @@ class NoMoreThanThat(FileUploadHandler):
     def handle_raw_input(
         self, input_data: Any, META: dict[str, Any], content_length: int, *args: Any, **kwargs: Any
     ) -> None:
-        if content_length > MOST_UPLOADED:
+        if content_length > most():
             raise RequestDataTooBig("The files of the request are larger than any import takes.")
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:

@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
+from django_q.models import Failure, OrmQ, Schedule, Success, Task
 
 from configurations.models import Token, WebhookConfig
 from deliveries.models import BulkReprocess, Delivery, DeliveryAttempt, EndpointHealth, SamplePost, Tally
@@ -126,10 +129,11 @@ class Rows:
         Group.objects.get_or_create(name="readers")
         rows = cls(producer, affiliate, sale, config, delivery, test, bulk, sent, pending)
         rows.others = {type(row): row for row in (producer, sale, config, delivery, attempt, bulk, sent)}
+        rows.others |= {model: make(producer) for model, make in OF_OTHER_APPS.items()}
         return rows
 
     def row_of(self, model: Any) -> Any:
-        """A row of `model`; None where there is none (those of the queue come and go)."""
+        """A row of `model`: the one made here, or any."""
         return self.others.get(model) or model._default_manager.order_by("pk").first()
 
     def arguments(self, address: Address) -> list[Any]:
@@ -137,13 +141,34 @@ class Rows:
             return []
         if address.model is not None and address.name not in ARGUMENTS:
             row = self.row_of(address.model)
-            return [row.pk if row is not None else 1]
+            assert row is not None, f"{address} is about a row: make one in tests/security/every_address.py."
+            return [row.pk]
         make = ARGUMENTS.get(address.name)
         assert make, f"{address} has ids in it: say which in tests/security/every_address.py."
         return make(self)
 
     def path(self, address: Address) -> str:
         return reverse(address.name, args=self.arguments(address))
+
+
+def _task(_producer: Seller, *, success: bool) -> Task:
+    n = Task.objects.count()
+    now = timezone.now()
+    return Task.objects.create(
+        id=f"task{n}", name=f"task{n}", func="math.sqrt", started=now, stopped=now, success=success
+    )
+
+
+OF_OTHER_APPS: dict[type, Callable[[Seller], Any]] = {
+    Success: lambda producer: _task(producer, success=True),
+    Failure: lambda producer: _task(producer, success=False),
+    Authenticator: lambda producer: Authenticator.objects.create(
+        user=producer.user, type="recovery_codes", data={}
+    ),
+    Schedule: lambda _producer: Schedule.objects.create(func="math.sqrt", args="4", name="elsewhere"),
+    OrmQ: lambda _producer: OrmQ.objects.create(key="elsewhere", payload="x", lock=timezone.now()),
+    EmailAddress: lambda producer: EmailAddress.objects.create(user=producer.user, email=producer.email),
+}
 
 
 def _of(*names: str) -> Callable[[Rows], list[Any]]:
@@ -176,7 +201,7 @@ ARGUMENTS: dict[str, Callable[[Rows], list[Any]]] = {
     ),
     **dict.fromkeys(("staff:host", "staff:hold", "staff:release"), lambda rows: ["example.com"]),
     "view_as": _of("producer", "pk"),
-    "deliveries:code": lambda rows: ["server-error"],
+    "deliveries:code": lambda rows: ["500"],
     "docs_tab:receiver": lambda rows: ["receiver.py"],
     **dict.fromkeys(
         ("docs_tab:signature", "docs_tab:success", "docs_tab:addresses"), lambda rows: [rows.config.version]

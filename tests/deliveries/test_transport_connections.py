@@ -203,3 +203,23 @@ def test_a_head_takes_a_connection_of_its_own_whatever_the_server_says_behind_it
             assert (outcome.status, outcome.problem, outcome.body) == (200, "", b"")
             assert steps.connected_at is not None
         assert server.connections == 3
+
+
+def test_nothing_of_one_owner_reaches_another_at_the_same_address(transport):
+    """Two owners, one server: neither a cookie, nor a late answer, nor a connection that one of them left behind."""
+    heard: list[dict[str, str]] = []
+
+    def serve(line: Line) -> None:
+        while request := line.request():
+            heard.append(request[1])
+            line.answer(headers='Set-Cookie: session=first\r\nAlt-Svc: h2="evil.example:443"\r\n')
+            if line.number == 1:
+                line.answer(body="meant for the first")
+
+    with RawServer(serve) as server:
+        first = transport.post(1, server.url, HEADERS | {"X-HOTMART-HOTTOK": "first's"}, BODY)
+        second = transport.post(2, server.url, HEADERS, BODY)
+        assert server.connections == 2
+    assert (first.body, second.body) == (b"ok", b"ok")
+    assert "cookie" not in heard[1]
+    assert "first's" not in heard[1].values()

@@ -1,5 +1,6 @@
 """TLS: what is trusted, and how a failure is named."""
 
+import socket
 import ssl
 from datetime import UTC, datetime
 
@@ -161,3 +162,49 @@ def test_an_authority_file_that_cannot_be_read_is_said_so(settings, tmp_path):
     settings.DELIVERY_CA_FILE = str(tmp_path / "missing.pem")
     with pytest.raises(ImproperlyConfigured, match=r"missing\.pem"):
         Transport()
+
+
+def test_nothing_is_taken_from_the_environment_for_https_either(authority, monkeypatch, tmp_path):
+    """A proxy, a .netrc in the home folder, another file of authorities, a file for the keys of the session."""
+    with socket.create_server(("127.0.0.1", 0)) as trap:
+        trap.setblocking(False)
+        for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{trap.getsockname()[1]}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NETRC", raising=False)
+        (tmp_path / ".netrc").write_text(
+            f"machine {HOST} login me password secret\ndefault login me password s\n"
+        )
+        monkeypatch.setenv("HOME", str(tmp_path))
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            monkeypatch.setenv(name, str(tmp_path / "missing.pem"))
+        heard = []
+
+        def serve(line: Line) -> None:
+            path, headers, _body = line.request()
+            heard.append((path, headers))
+            line.answer()
+
+        outcome, _ = post(shows(authority.issue_cert(HOST)), serve)
+        assert outcome.status == 200
+        ((path, headers),) = heard
+        assert path == "/hook"
+        assert not headers.keys() & {"authorization", "proxy-authorization", "cookie"}
+        with pytest.raises(BlockingIOError):
+            trap.accept()
+
+
+def test_a_redirect_to_plain_http_or_inside_is_not_followed(authority):
+    with socket.create_server(("127.0.0.1", 0)) as trap:
+        trap.setblocking(False)
+        there = f"http://127.0.0.1:{trap.getsockname()[1]}/latest/meta-data/"
+
+        def serve(line: Line) -> None:
+            line.request()
+            line.answer(307, headers=f"Location: {there}\r\nRefresh: 0;url={there}\r\n")
+
+        outcome, _ = post(shows(authority.issue_cert(HOST)), serve)
+        assert outcome.status == 307
+        with pytest.raises(BlockingIOError):
+            trap.accept()

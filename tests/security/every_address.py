@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from allauth.account.models import EmailAddress
-from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
@@ -162,9 +161,6 @@ def _task(_producer: Seller, *, success: bool) -> Task:
 OF_OTHER_APPS: dict[type, Callable[[Seller], Any]] = {
     Success: lambda producer: _task(producer, success=True),
     Failure: lambda producer: _task(producer, success=False),
-    Authenticator: lambda producer: Authenticator.objects.create(
-        user=producer.user, type="recovery_codes", data={}
-    ),
     Schedule: lambda _producer: Schedule.objects.create(func="math.sqrt", args="4", name="elsewhere"),
     OrmQ: lambda _producer: OrmQ.objects.create(key="elsewhere", payload="x", lock=timezone.now()),
     EmailAddress: lambda producer: EmailAddress.objects.create(user=producer.user, email=producer.email),

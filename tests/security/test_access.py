@@ -55,6 +55,7 @@ OWN_LIST = "own list"  # what one sells; staff are told that they sell nothing
 OWN_ROW = "own row"  # its owner's alone; for all others it is not there
 OWN_OLD_ROW = "own old row"  # the same, but staff are told that they sell nothing
 OF_A_SALE = "of a sale"  # whoever sold it, brought it, or (staff) may see all posts
+OWN_FACTOR = "own factor"  # of one's own login; not there for who has set up none
 BEGIN_VIEWING = "begin viewing"
 
 READ, WRITE, BOTH = "GET", "POST", "GET POST"
@@ -72,6 +73,10 @@ RULES: dict[str, tuple[str, str]] = {
     **_all(": account_inactive", PUBLIC, READ),
     **_all(": account account_change_password account_set_password", LOGGED_IN, BOTH),
     **_all(": account_reauthenticate", LOGGED_IN, BOTH),
+    **_all(": mfa_index mfa_authenticate", PUBLIC, BOTH),  # on to the account; without a password before: to log in
+    **_all(": mfa_activate_totp mfa_deactivate_totp mfa_reauthenticate", OWN_FACTOR, BOTH),
+    **_all(": mfa_view_recovery_codes mfa_generate_recovery_codes mfa_download_recovery_codes", OWN_FACTOR, BOTH),
+    **_all(": sign_out_elsewhere", LOGGED_IN, WRITE),
     **_all(": view_as_leave", PUBLIC, WRITE),
     **_all(": view_as", BEGIN_VIEWING, WRITE),
     **_all("configurations: list", OWN_LIST, READ),
@@ -169,6 +174,8 @@ def expected(address: Address, method: str, role: str) -> set[str]:
         return {LOGIN}
     if rule == LOGGED_IN:
         return {IN, NO_SELLER}
+    if rule == OWN_FACTOR:
+        return {IN, NOT_THERE, METHOD}
     if rule == OWN_LIST:
         return {IN} if role in SELLERS else {NO_SELLER}
     if rule == OWN_ROW:

@@ -151,7 +151,7 @@ class Source:
         """The lines of one record, which its quotes may stretch over many, but not over the whole file."""
         while line := self._next_line():
             self._lines.append(line)
-            self._held += len(line)
+            self._held += len(line) + 50  # what a text costs beside its characters
             if self._held > MAX_RECORD:
                 raise Unusable(
                     _("The row that begins in line %(line)d does not end: a quote is not closed.")

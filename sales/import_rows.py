@@ -266,7 +266,7 @@ class _Held:
 
     def __next__(self) -> str:
         line = next(self._text)
-        self._held += len(line)
+        self._held += len(line) + 50  # what a text costs beside its characters
         if self._held > 2 * MAX_LINE:
             raise Unusable(
                 _("The row that begins in line %(line)d does not end: a quote is not closed.")

@@ -7,6 +7,7 @@ from django.db.models.functions import Now
 from django_q.models import Failure
 
 from configurations.models import Token, WebhookConfig
+from sales import sessions
 
 from . import apart, bulk, cluster, disabling, engine, leases, retention, testing, wake
 from .models import BulkReprocess, HeldHost, WakeFlag
@@ -48,6 +49,7 @@ def sweep() -> None:
 
 def purge() -> None:
     """Every night: delete what is older than the retention. What is left after the budget is done in a minute."""
+    sessions.forget_expired()
     if not settings.HISTORY_RETENTION_DAYS:
         return
     if not retention.delete_for(settings.DELIVERY_DRAIN_BUDGET, cluster.ending):

@@ -60,6 +60,12 @@ class AccountAdapter(DefaultAccountAdapter):
         """Never by the name that the request gave for us: it may be anybody's."""
         return settings.SITE_URL + reverse("account_reset_password_from_key", args=key.split("-", 1))
 
+    def send_notification_mail(
+        self, template_prefix: str, user: Any, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        """To the address that is signed in with: the first staff account has no other."""
+        super().send_notification_mail(template_prefix, user, context, email or user.email)
+
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         """Tries are counted by the account alone, under whichever of our names they are sent."""
         return str(credentials.get("email") or credentials.get("username", "")).strip().casefold()

@@ -74,6 +74,13 @@ def limited(name: str, *methods: str) -> Callable[[Callable[..., HttpResponse]],
     return decorate
 
 
+def too_many_tries(request: HttpRequest) -> HttpResponse:
+    """What allauth answers who guesses at passwords, or has mails sent: its limits are of minutes."""
+    response = render(request, "429.html", status=429)
+    response.headers["Retry-After"] = "300"
+    return response
+
+
 def refused(request: HttpRequest, wait: float) -> HttpResponse:
     """The page that says how many seconds to wait; of a part of a page, in the place of what is shown."""
     seconds = math.ceil(wait)

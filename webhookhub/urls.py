@@ -52,6 +52,7 @@ accounts = [
     ),
 ]
 
+handler429 = "sales.limits.too_many_tries"  # allauth asks for it
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="configurations:list"), name="home"),
     path("tools/webhook/configurations/", include("configurations.urls")),

@@ -131,6 +131,7 @@ def test_asking_for_too_many_links_gets_a_page_that_says_to_wait(producer, mailo
     for _ in range(6):
         answer = Client().post("/accounts/password/reset/", {"email": producer.email})
     assert answer.status_code == 429
+    assert answer.headers["Retry-After"] == "300"
     assert "Wait five minutes" in text(answer)
     assert len(mailoutbox) == 5
 

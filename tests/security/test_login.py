@@ -6,7 +6,9 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from deliveries import tasks
 from sales.models import Session
 from tests import factories
 from tests.factories import PASSWORD, make_seller
@@ -212,6 +214,14 @@ def test_one_button_signs_out_everywhere_else(producer):
     assert "1 other session was ended." in text(here.post("/account/sign-out-elsewhere/", follow=True))
     assert (is_in(here), is_in(there), is_in(others)) == (True, False, True)
     assert "nowhere else" in text(here.post("/account/sign-out-elsewhere/", follow=True))
+
+
+def test_expired_sessions_are_deleted_every_night(producer):
+    kept, old = sign_in(producer.email), sign_in(producer.email)
+    Session.objects.filter(session_key=old.session.session_key).update(expire_date=timezone.now())
+    tasks.purge()
+    assert is_in(kept)
+    assert Session.objects.count() == 1
 
 
 # --- Links in mails -----------------------------------------------------------------------------------

@@ -318,11 +318,12 @@ def test_staff_without_one_are_led_to_set_it_up_whatever_they_ask_for(required, 
     assert client.post("/accounts/logout/").status_code == 302
 
 
-def test_staff_set_it_up_and_are_let_in(required, now):
+def test_staff_set_it_up_and_are_let_in(required, now, mailoutbox):
     staff = factories.make_staff()
     client = sign_in(staff)
     secret, codes = set_up(client, now[0])
     assert len(codes) == 10
+    assert [mail.to for mail in mailoutbox] == [[staff.email]]
     assert client.get("/admin/").status_code == 200
     now[0] += 300
     cache.clear()

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from configurations.models import State as ConfigState
+from configurations.models import WebhookConfig
 from deliveries import engine, leases, sending, tasks, testing
 from deliveries.held import EVERY
 from deliveries.models import Delivery, EndpointHealth, HeldHost, State
@@ -73,6 +74,18 @@ def test_what_waits_for_its_next_try_keeps_its_time(sell, receiver):
     sending.hold(WHY)
     sending.release()
     assert Delivery.objects.get().next_try_at == at
+
+
+def test_what_waits_in_an_own_queue_is_not_sent_either(sell, receiver, config):
+    WebhookConfig.objects.filter(pk=config.pk).update(posts_per_second=5)
+    config.refresh_from_db()
+    config.save()
+    sell()
+    sending.hold(WHY)
+    assert engine.drain() == 0
+    assert not leases.anything_to_do()
+    sending.release()
+    assert engine.drain() == 1
 
 
 def test_no_probe_is_sent(sell, receiver, config):

@@ -38,7 +38,6 @@ from urllib.parse import quote, quote_plus
 
 from auditlog.models import LogEntry as Change
 from django.contrib.admin.models import LogEntry as Action
-from django.contrib.sessions.models import Session
 from django.db import connection, models, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Cast
@@ -47,6 +46,7 @@ from django.utils.crypto import salted_hmac
 from . import audit
 from .facts import BuyerFacts
 from .models import AbandonedCart, Subscription, Transaction
+from .sessions import Session, SessionStore
 from .signals import buyer_asked, buyer_redacted
 
 logger = logging.getLogger(__name__)
@@ -242,7 +242,7 @@ class _InSessions(Mentions):
         return row.get_decoded()
 
     def write(self, row: Session, values: dict[str, Any]) -> None:
-        Session.objects.filter(pk=row.pk).update(session_data=Session.objects.encode(values))
+        Session.objects.filter(pk=row.pk).update(session_data=SessionStore().encode(values))
 
 
 _BY_THE_WAY = (

@@ -2,7 +2,7 @@
 
     python -m benchmarks [latency throughput …] [--short] [--list]
 
-Each prints its table and its lines of JSON as when it runs alone. The lines, with the date, are added to
+Other options are handed on, e.g. `python -m benchmarks latency --database=sqlite`. Each prints its table and its lines of JSON as when it runs alone. The lines, with the date, are added to
 docs/performance.jsonl, and the plot and the table of docs/performance.md are drawn anew from that. `--short` runs each
 for a few seconds, to see that it works, and keeps nothing.
 """
@@ -30,10 +30,10 @@ ALL = {
 }
 
 
-def run(name: str, *, short: bool) -> list[dict]:
+def run(name: str, more: list[str], *, short: bool) -> list[dict]:
     """What it printed as JSON. SystemExit if it failed."""
     module, short_options = ALL[name]
-    command = [sys.executable, "-u", "-m", f"benchmarks.{module}", *(short_options if short else [])]
+    command = [sys.executable, "-u", "-m", f"benchmarks.{module}", *(short_options if short else []), *more]
     print(f"--- {name}", flush=True)
     found = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -54,14 +54,14 @@ def main() -> None:
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}; all of them if none is given"
     )
     parser.add_argument("--short", action="store_true", help="a few seconds each, and keep nothing")
-    options = parser.parse_args()
+    options, more = parser.parse_known_args()
     if unknown := set(options.names) - ALL.keys():
         parser.error(f"There is no benchmark {', '.join(sorted(unknown))}. There are: {', '.join(ALL)}.")
     for name in options.names or ALL:
         if not Path(__file__).with_name(f"{ALL[name][0]}.py").exists():
             print(f"--- {name} is not part of this copy")
             continue
-        found = run(name, short=options.short)
+        found = run(name, more, short=options.short)
         if not options.short:
             plot.keep(found, datetime.now(UTC).date())
     if not options.short:

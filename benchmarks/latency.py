@@ -1,6 +1,6 @@
 """From the commit of a sale until its post is at the receiver, with real worker processes.
 
-    python -m benchmarks.latency [--sales 200] [--seconds 20] [--rate 200] [--database sqlite]
+    python -m benchmarks.latency [--sales 200] [--seconds 10] [--rate 200] [--database sqlite]
 
 First a system with nothing else to do: one sale at a time, with random gaps. The baseline is a bare `requests.post` of
 the same body to the same receiver, in turn with the sales. Then as many sales a second as a busy platform has, each in
@@ -28,8 +28,8 @@ from .timing_receiver import TimingReceiver, timing_receiver
 
 SELLERS = 20
 THREADS = 4
-GAP = (0.05, 0.35)  # seconds between two sales of an idle system
-REST = 12.0  # seconds in which nothing happens
+GAP = (0.02, 0.15)  # seconds between two sales of an idle system
+REST = 8.0  # seconds in which nothing happens
 # What is asked for: milliseconds, and per cent of a core.
 LIMITS = {
     "sqlite": {"p50": 50, "p99": 120, "steady p99": 500, "idle %": 4},
@@ -246,7 +246,7 @@ def main() -> None:
     )
     parser.add_argument("--sales", type=int, default=200, help="one at a time")
     parser.add_argument("--rate", type=int, default=200, help="sales a second of a busy system")
-    parser.add_argument("--seconds", type=float, default=20, help="of which so long")
+    parser.add_argument("--seconds", type=float, default=10, help="of which so long")
     parser.add_argument("--database", choices=DATABASES, help="this one alone")
     parser.add_argument("--inner", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

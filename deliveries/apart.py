@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from configurations.models import State as ConfigState
 
+from . import standing
 from .choices import OWN_LANES, Lane, State
 from .held import EVERY
 from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, HeldHost, OwnQueue
@@ -76,9 +77,18 @@ def with_due_posts() -> models.QuerySet[OwnQueue]:
     return queues.annotate(now=Now()).select_related("config").defer(*CONFIG_SECRETS).in_rotation()
 
 
+def _own_queues() -> models.QuerySet[OwnQueue]:
+    return OwnQueue.objects.all()
+
+
+def there_are_any() -> bool:
+    """Whether any configuration has its own queue: mostly none has."""
+    return standing.any_row(_own_queues)
+
+
 def anything_to_send() -> bool:
     """Whether a post of an own queue may go now."""
-    return any(queue.allowance(queue.now) != 0 for queue in with_due_posts())
+    return there_are_any() and any(queue.allowance(queue.now) != 0 for queue in with_due_posts())
 
 
 def heads(room: int, slow_room: int, here: Mapping[int, int], slow_share: int) -> Heads:
@@ -132,6 +142,8 @@ def _sending(configs: Collection[int]) -> dict[int, int]:
 
 def settle() -> None:
     """End the own queues that nothing needs any more; what few posts still wait there go back to the front."""
+    if not there_are_any():
+        return
     needed = OwnQueue.objects.needed().values("pk")
     sending = Delivery.objects.filter(config=OuterRef("pk"), state=State.SENDING, lane__in=OWN_LANES)
     idle = OwnQueue.objects.exclude(pk__in=needed).exclude(Exists(sending))

@@ -201,7 +201,7 @@ def _make_due(config: int) -> None:
 
 def a_probe_is_due() -> bool:
     """Whether `probes_due` would return any; moves nothing."""
-    return _to_probe().exists()
+    return apart.there_are_any() and _to_probe().exists()
 
 
 def probes_due() -> list[int]:

@@ -24,7 +24,7 @@ from django_q.tasks import async_task
 from configurations.models import State as ConfigState
 from sales.models import Seller
 
-from . import selecting, wake
+from . import selecting, standing, wake
 from .choices import FINISHED, BulkState, Lane
 from .models import Delivery, DeliveryQuerySet, State
 from .reprocessing import ON_THE_WAY, OUT_OF_BULK, BulkReprocess
@@ -162,11 +162,17 @@ def stop(bulk: BulkReprocess, seconds: float | None = None) -> bool:
     return bool(moved)
 
 
+def _halted() -> models.QuerySet[BulkReprocess]:
+    return BulkReprocess.objects.halted()
+
+
 def settle(batches: int = 10) -> None:
     """Take back what waits of those paused or stopped: it was not taken back yet, or a worker gave it back.
 
     So many batches of each at most, and without a rest: a drain waits for it.
     """
+    if not standing.any_row(_halted):
+        return
     # By each of them, not by what waits: that may be very many posts of one that runs.
     waiting = Delivery.objects.filter(bulk=OuterRef("pk"), state=State.WAITING, state_before__gt="")
     for halted in BulkReprocess.objects.halted().filter(Exists(waiting)):

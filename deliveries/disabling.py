@@ -15,7 +15,7 @@ from django.utils import timezone
 from configurations.models import Reason, WebhookConfig
 from configurations.models import State as ConfigState
 
-from . import breaker, mails, outage, writing
+from . import breaker, mails, outage, standing, writing
 from .held import EVERY
 from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, EndpointHealth, HeldHost, Problem
 from .results import Result, storable
@@ -229,7 +229,11 @@ def config_enabled(config: WebhookConfig) -> None:
 
 def a_probe_is_due() -> bool:
     """Whether `probes_due` would return any; moves nothing."""
-    return _to_probe().exists()
+    return standing.any_row(_with_probes) and _to_probe().exists()
+
+
+def _with_probes() -> models.QuerySet[EndpointHealth]:
+    return EndpointHealth.objects.filter(next_probe_at__isnull=False)
 
 
 def probes_due() -> list[int]:

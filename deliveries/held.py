@@ -7,6 +7,8 @@ from django.utils.translation import gettext_lazy as _
 
 from configurations.addresses import MAX_HOST
 
+from . import standing
+
 EVERY = "*"  # in place of a host: nothing is posted at all
 RESTORED, SETTING = "restored", "setting"  # in place of a reason, where nobody wrote one
 WHY = {
@@ -51,7 +53,7 @@ class HeldHost(models.Model):
     @classmethod
     def names(cls) -> list[str]:
         """The hosts; EVERY among them where nothing is posted at all."""
-        return list(cls.objects.values_list("host", flat=True)) if settings.SEND_POSTS else [EVERY]
+        return [host for (host,) in standing.rows(_hosts)] if settings.SEND_POSTS else [EVERY]
 
     @classmethod
     def everything(cls) -> "HeldHost | None":
@@ -59,3 +61,7 @@ class HeldHost(models.Model):
         if not settings.SEND_POSTS:
             return cls(pk=0, host=EVERY, reason=SETTING, since=_BEGAN)
         return cls.objects.select_related("by").filter(host=EVERY).first()
+
+
+def _hosts() -> models.QuerySet[HeldHost]:
+    return HeldHost.objects.values_list("host")

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from configurations.models import SECRETS, WebhookConfig
 from configurations.models import State as ConfigState
 
-from . import apart, breaker, bulk, disabling, outage, retries, writing
+from . import apart, breaker, bulk, disabling, outage, retries, standing, writing
 from .choices import FINISHED, Lane
 from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, HeldHost, State
 from .reprocessing import OUT_OF_BULK, BulkReprocess, discarded_or_as_before, held_or_as_before
@@ -58,14 +58,18 @@ def anything_to_do() -> bool:
     if HeldHost.everything():
         return False
     if outage.is_on():
-        return outage.a_probe_is_due() or Delivery.objects.lease_ran_out().exists()
+        return outage.a_probe_is_due() or standing.any_row(_lapsed)
     return (
         Delivery.objects.due().in_front().in_turn().to_open_hosts().exists()
         or apart.anything_to_send()
-        or Delivery.objects.lease_ran_out().exists()
+        or standing.any_row(_lapsed)
         or disabling.a_probe_is_due()
         or breaker.a_probe_is_due()
     )
+
+
+def _lapsed() -> DeliveryQuerySet:
+    return Delivery.objects.lease_ran_out()
 
 
 def recover() -> int:
@@ -73,8 +77,8 @@ def recover() -> int:
 
     What a bulk reprocess has taken back meanwhile is as before it.
     """
-    lapsed = Delivery.objects.lease_ran_out()
-    if not lapsed.exists():  # so that an idle drain takes no write lock
+    lapsed = _lapsed()
+    if not standing.any_row(_lapsed):  # so that an idle drain takes no write lock
         bulk.settle()
         return 0
     with transaction.atomic():
@@ -141,7 +145,9 @@ def claim_apart(
 
     The arguments are those of `apart.heads`.
     """
-    if not apart.with_due_posts().exists():  # so that it takes no write lock where there is nothing to do
+    if not (
+        apart.there_are_any() and apart.with_due_posts().exists()
+    ):  # so that it takes no write lock where there is nothing to do
         return [], math.inf
     with transaction.atomic():
         heads = apart.heads(room, slow_room, here, slow_share)

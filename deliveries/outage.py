@@ -18,7 +18,7 @@ from django.db.models.functions import Greatest, Now
 
 from configurations.models import State as ConfigState
 
-from . import alarm, wake
+from . import alarm, standing, wake
 from .choices import Problem, State
 from .circuit import Phase
 from .models import Delivery, DeliveryAttempt, DeliveryQuerySet, EndpointHealth, Outage, OwnQueue
@@ -52,8 +52,12 @@ def is_lost(result: Result) -> bool:
 # --- Whether it is on ---------------------------------------------------------------------------------------
 
 
+def _on() -> models.QuerySet[Outage]:
+    return Outage.objects.on()
+
+
 def is_on() -> bool:
-    return Outage.objects.on().exists()
+    return standing.any_row(_on)
 
 
 def is_recent() -> bool:

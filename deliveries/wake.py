@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
 
 import redis
 from django.conf import settings
@@ -24,6 +23,7 @@ from django_q.tasks import async_task
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from . import standing
 from .models import WakeFlag
 
 logger = logging.getLogger(__name__)
@@ -122,16 +122,12 @@ def _fresh() -> Q:
     return Q(asked_at__gt=Now() - lasts, asked_at__lte=Now() + lasts)
 
 
-@lru_cache(maxsize=1)
-def _flag_query() -> tuple[str, tuple[Any, ...]]:
-    """Built once: every sale asks, and to build it costs ten times as much as to ask."""
-    return WakeFlag.objects.filter(_fresh()).values("pk").query.sql_with_params()
+def _fresh_flag() -> models.QuerySet[WakeFlag]:
+    return WakeFlag.objects.filter(_fresh())
 
 
 def _flag_is_set() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(*_flag_query())
-        return cursor.fetchone() is not None
+    return standing.any_row(_fresh_flag)
 
 
 def _set_row() -> bool:

@@ -6,6 +6,7 @@ Each scrape counts 30,000 tries that are new: those of 15 s at 2,000 a second.
 import argparse
 import os
 import time
+import traceback
 from datetime import timedelta
 
 from .databases import environment, multiply, on_each
@@ -68,6 +69,8 @@ def main() -> None:
         print(database, flush=True)
         try:
             _measure(options.rows, options.due, options.new)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(0)
 

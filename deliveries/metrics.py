@@ -19,8 +19,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYP
 from configurations.events import Priority
 
 from . import vitals
+from .held import EVERY, HeldHost
 from .models import DeliveryAttempt
 from .monitored import AttemptCounter
+from .own_queue import OwnQueue
 
 __all__ = ["CONTENT_TYPE", "page"]
 
@@ -82,6 +84,7 @@ def _gauges(seen: vitals.Vitals) -> Iterator[Metric]:
         return (seen.age(since) or timedelta(0)).total_seconds()
 
     swept = seen.age(seen.swept_at)
+    held = HeldHost.names()
     figures = {
         "due_posts": ("Posts that should be gone.", seen.posts.due),
         "oldest_due_seconds": (
@@ -99,6 +102,20 @@ def _gauges(seen: vitals.Vitals) -> Iterator[Metric]:
             "Configurations that are on and accept nothing.",
             seen.configurations.failing,
         ),
+        "own_queues": (
+            "Configurations whose posts wait apart: they are slow, limited or fail.",
+            OwnQueue.objects.count(),
+        ),
+        "open_circuits": (
+            "Configurations whose circuit is open: they get one post now and then until their server works again.",
+            seen.configurations.together,
+        ),
+        "outage": (
+            "1 while receivers cannot be reached because of our own network or name server.",
+            int(seen.outage_since is not None),
+        ),
+        "held_hosts": ("Hosts that staff hold.", len([name for name in held if name != EVERY])),
+        "sending_stopped": ("1 where nothing is posted at all.", int(seen.held is not None)),
         "disabled_configurations": ("Configurations that we disabled.", seen.configurations.disabled),
     }
     for name, (says, value) in figures.items():

@@ -142,7 +142,7 @@ class RequestLogMiddleware:
         match = request.resolver_match
         about = {"method": request.method, "status": response.status_code, "ms": ms}
         about["route"] = match.view_name if match else "none"
-        if (user := getattr(request, "user", None)) is not None and user.pk:
+        if user := getattr(request, "_cached_user", None):  # whom somebody asked for: a line is no reason to
             about["user"] = user.pk
         logger.info("%s %s", request.method, about["route"], extra=about)
         response.headers["X-Request-ID"] = request_id

@@ -7,12 +7,14 @@ import pytest
 from django.conf import settings
 from django.db import OperationalError
 from django.test import Client
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from configurations.models import WebhookConfig
 from deliveries import engine, metrics, tasks
 from deliveries.choices import Problem
-from deliveries.models import DeliveryAttempt
+from deliveries.held import EVERY
+from deliveries.models import DeliveryAttempt, HeldHost, OwnQueue
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -192,6 +194,19 @@ class TestGauges:
         assert WebhookConfig.objects.count() == 1
         assert scrape()["webhookhub_disabled_configurations"] == 1
 
+    def test_what_is_held_and_what_waits_apart(self):
+        config = factories.make_config()
+        OwnQueue.objects.create(config=config, slow=True)
+        OwnQueue.objects.create(config=factories.make_config(), circuit="open")
+        HeldHost.objects.create(host="hooks.example.com", reason="down", since=timezone.now())
+        found = scrape()
+        assert (found["webhookhub_held_hosts"], found["webhookhub_sending_stopped"]) == (1, 0)
+        assert (found["webhookhub_own_queues"], found["webhookhub_open_circuits"]) == (2, 1)
+        assert found["webhookhub_outage"] == 0
+        HeldHost.objects.create(host=EVERY, reason="restored", since=timezone.now())
+        found = scrape()
+        assert (found["webhookhub_held_hosts"], found["webhookhub_sending_stopped"]) == (1, 1)
+
     def test_since_when_the_queue_did_its_job(self):
         assert "webhookhub_sweep_age_seconds" not in scrape()
         tasks.sweep()
@@ -215,7 +230,7 @@ def test_a_scrape_costs_as_many_queries_with_thirty_posts_as_with_none(
     assert scrape()["webhookhub_tries_total{delivered}"] == 30
     for _ in range(2):
         clock.forward(seconds=11)
-        with django_assert_max_num_queries(13):
+        with django_assert_max_num_queries(20):
             scrape()
 
 

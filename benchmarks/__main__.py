@@ -25,6 +25,7 @@ ALL = {
     "fan-out": ("fan_out", ["--rounds", "10"]),
     "import": ("importing", ["--rows", "1000"]),
     "paging": ("paging", ["--rows", "20000", "--rounds", "3"]),
+    "scraping": ("scraping", ["--rows", "20000", "--due", "2000", "--new", "500"]),
     "memory": ("memory", ["--posts", "20000"]),
     "legacy-import": ("legacy_import", ["--rows", "20000"]),
 }

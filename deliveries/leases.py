@@ -53,7 +53,8 @@ _NOT_POSTED = [f"event__{name}" for name in ("mismatches", "amount", "currency",
 def anything_to_do() -> bool:
     """Whether a drain would find something: a post that is due, a lease that ran out, a probe.
 
-    What waits for a host that staff hold is none, nor is anything while they hold all: its release wakes. What waits for an approved neither: its end does.
+    What waits for a host that staff hold is none, nor is anything while they hold all: its release wakes. What waits
+    for an approved neither: its end does.
     """
     if HeldHost.everything():
         return False

@@ -120,7 +120,8 @@ NOBODYS = {
     "Tally.state Event.type Event.mismatches Event.product_name Event.transaction_code Event.currency "
     "Delivery.webhook_id Delivery.audience Delivery.version Delivery.state Delivery.state_before Delivery.opens "
     "Delivery.closes Delivery.last_problem DeliveryAttempt.url DeliveryAttempt.request_headers DeliveryAttempt.problem "
-    "EndpointHealth.url EndpointHealth.last_problem EndpointHealth.fault EndpointHealth.told",
+    "EndpointHealth.url EndpointHealth.last_problem EndpointHealth.fault EndpointHealth.told EndpointHealth.run_sales "
+    "OwnQueue.circuit OwnQueue.circuit_url Outage.hosts",
     "legacy_posts": "LegacyImport.encoding LegacyPost.kind LegacyPost.identity LegacyPost.event "
     "LegacyPost.transaction_code LegacyPost.product_code LegacyPost.host LegacyPost.format LegacyPost.version",
     "admin": "LogEntry.object_id",

@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from datetime import time as dt_time
@@ -143,7 +144,8 @@ class Parent:
         """Have the workers end what they have in hand. Returns 0, also where it had to be forced."""
         _ending.value = 1
         if self._cluster.sentinel.is_alive():
-            self._cluster.stop_event.set()
+            # In a thread: it waits for the sentinel to wake up, for ever if that dies in this moment.
+            threading.Thread(target=self._cluster.stop_event.set, daemon=True).start()
             self._cluster.sentinel.join(settings.WATCHDOG_LIMIT)
             if self._cluster.sentinel.is_alive():
                 logger.error("The cluster did not stop by itself and is killed; its posts are sent again.")

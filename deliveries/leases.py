@@ -126,7 +126,7 @@ def claim(
         front = front.exclude(bulk__in=BulkReprocess.objects.halted().values("pk"), state_before__gt="")
     front = front.most_urgent_first()
     for _ in range(MOVES):
-        with transaction.atomic():
+        with writing.soon(), transaction.atomic():
             met = front.annotate(is_apart=apart.has_own_queue()).unlocked()[:limit]
             met = list(met.values_list("pk", "config_id", "is_apart"))
             others = {config for _pk, config, is_apart in met if is_apart}
@@ -150,7 +150,7 @@ def claim_apart(
         apart.there_are_any() and apart.with_due_posts().exists()
     ):  # so that it takes no write lock where there is nothing to do
         return [], math.inf
-    with transaction.atomic():
+    with writing.soon(), transaction.atomic():
         heads = apart.heads(room, slow_room, here, slow_share)
         _make_ours(heads.pks, claim_id)
     return _whole(heads.pks, claim_id), heads.again_in
@@ -163,7 +163,7 @@ def claim_probes(claim_id: UUID, pks: Sequence[int]) -> list[Delivery]:
     on_its_way = Delivery.objects.filter(config=OuterRef("config"), state=State.SENDING)
     probes = Delivery.objects.held().filter(pk__in=pks, config__state=ConfigState.DISABLED)
     probes = probes.in_turn().exclude(Exists(on_its_way)).to_open_hosts().most_urgent_first()
-    with transaction.atomic():
+    with writing.soon(), transaction.atomic():
         pks = list(probes.unlocked().values_list("pk", flat=True))
         _make_ours(pks, claim_id)
     return _whole(pks, claim_id)

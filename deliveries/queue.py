@@ -11,6 +11,8 @@ from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ
 
+from . import writing
+
 # The stored times are text, of more digits: one of the present millisecond counts as later.
 _ANY = (
     f"SELECT 1 FROM {OrmQ._meta.db_table} "  # noqa: S608
@@ -28,7 +30,8 @@ class SqliteQueue(ORM):
             time.sleep(Conf.POLL)
             return None
         self._ask_at = time.monotonic() + ASK_EVERY
-        return super().dequeue()
+        with writing.soon():  # a job that is given out twice does no harm
+            return super().dequeue()
 
     def _has_any(self) -> bool:
         """Whether there is a job that nobody has in hand."""

@@ -23,7 +23,7 @@ from django_q.tasks import async_task
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from . import standing
+from . import standing, writing
 from .models import WakeFlag
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,8 @@ def taken() -> None:
         if settings.ON_REDIS:
             broker().connection.delete(_flag_key())
         else:
-            WakeFlag.objects.update(asked_at=None)
+            with writing.soon():
+                WakeFlag.objects.update(asked_at=None)
     except Exception as error:  # it expires by itself, and there is work to do
         logger.warning("The wake flag could not be cleared (%s).", error)
 
@@ -148,7 +149,7 @@ def _atomic_and_soon() -> Iterator[None]:
             [before] = cursor.execute("PRAGMA busy_timeout").fetchone()
             cursor.execute(f"PRAGMA busy_timeout = {limit}")
             try:
-                with transaction.atomic():
+                with writing.soon(), transaction.atomic():
                     yield
             finally:
                 cursor.execute(f"PRAGMA busy_timeout = {before}")

@@ -4,12 +4,14 @@
 PostgreSQL all the rows go in one, as JSON, which costs a fifth of arrays or VALUES.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from functools import cache
 from types import NoneType
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, models
 
 from . import fast_json
@@ -34,6 +36,27 @@ def update(model: type[models.Model], names: Sequence[str], rows: Sequence[Seque
 def values(instance: models.Model, names: Sequence[str]) -> list[Any]:
     """A row for `update`."""
     return [*(getattr(instance, name) for name in names), instance.pk]
+
+
+@contextmanager
+def soon() -> Iterator[None]:
+    """Commits in here do not wait for the disk, where it is SQLite. Around a transaction: it cannot change within one.
+
+    For what a power loss may take back: a claim, a wake-up. What it takes is the last commits in their order, down to
+    the latest that did wait, such as a sale's or an outcome's.
+    """
+    waits = connection.vendor == "sqlite" and settings.SQLITE_SYNCHRONOUS in ("FULL", "EXTRA")
+    if not waits or connection.in_atomic_block:
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        if connection.connection is not None:  # a new one begins as the settings say
+            with connection.cursor() as cursor:
+                cursor.execute(f"PRAGMA synchronous = {settings.SQLITE_SYNCHRONOUS}")
 
 
 @cache

@@ -28,7 +28,7 @@ os.environ |= {
     # A queue and a cache of each pytest process's own, also where they share one Redis.
     "CLUSTER_NAME": f"test-{_RUN}-{_WORKER}",
     "CACHE_DIR": str(_DIR / f"cache-{_WORKER}"),
-    "SQLITE_SYNCHRONOUS": "OFF",
+    "SQLITE_SYNCHRONOUS": os.environ.get("TEST_SQLITE_SYNCHRONOUS", "OFF"),
     "STATIC_ROOT": str(_STATIC),
 }
 os.environ.setdefault("DATABASE_URL", f"sqlite:///{_DIR / 'db.sqlite3'}")

@@ -53,6 +53,8 @@ accounts = [
 ]
 
 handler429 = "sales.limits.too_many_tries"  # allauth asks for it
+handler500 = "webhookhub.errors.server_error"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="configurations:list"), name="home"),
     path("tools/webhook/configurations/", include("configurations.urls")),

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 from tests import commands
 
@@ -72,14 +73,17 @@ def threads_of(pid: int) -> int:
         return 0
 
 
-class ClusterProcess:
-    """`with ClusterProcess() as cluster:` is up and looks for work. `environment` adds to, or replaces, SHORT.
+class Supervised:
+    """A command of ours that is started again when it exits, as systemd would; see its subclasses.
 
+    `with ClusterProcess() as cluster:` is up and looks for work. `environment` adds to, or replaces, SHORT.
     `inside`: what the command begins with, e.g. to run in another network.
     """
 
+    command = COMMAND
+
     def __init__(self, *, supervised: bool = True, inside: Sequence[str] = (), **environment: str) -> None:
-        self._command = [*inside, *COMMAND]
+        self.command = [*inside, *self.command]
         self.exit_codes: list[int] = []  # of all that ended so far
         self._supervised = supervised
         self._environment = commands.environment(**SHORT | environment)
@@ -87,7 +91,7 @@ class ClusterProcess:
         self._done = threading.Event()
         self._process: subprocess.Popen | None = None
 
-    def __enter__(self) -> "ClusterProcess":
+    def __enter__(self) -> Self:
         self._spawn()
         if self._supervised:
             self._supervisor = threading.Thread(target=self._supervise, daemon=True)
@@ -112,7 +116,7 @@ class ClusterProcess:
 
     def _spawn(self) -> None:
         self._process = subprocess.Popen(
-            self._command, cwd=commands.ROOT, env=self._environment, start_new_session=True
+            self.command, cwd=commands.ROOT, env=self._environment, start_new_session=True
         )
 
     def _supervise(self) -> None:
@@ -127,13 +131,8 @@ class ClusterProcess:
 
     @property
     def pid(self) -> int:
-        """Of the parent: the clock and the watchdog."""
+        """Of the process that was started: the parent of the others."""
         return self._process.pid
-
-    @property
-    def sentinel(self) -> int:
-        [sentinel] = children_of(self.pid)
-        return sentinel
 
     def descendants(self) -> list[int]:
         return [pid for child in children_of(self.pid) for pid in (child, *children_of(child))]
@@ -141,6 +140,28 @@ class ClusterProcess:
     def processes(self) -> list[int]:
         """All of them, the parent first."""
         return [self.pid, *self.descendants()]
+
+    def wait_until_up(self) -> None:
+        raise NotImplementedError
+
+    def wait_for_exit(self, timeout: float = 30) -> int:
+        """Until the present process, or with a supervisor one of them, has ended. Returns the exit code."""
+        if self._supervised:
+            wait_until(lambda: self.exit_codes, f"{self.command[-1]} runs on.", timeout)
+            return self.exit_codes[-1]
+        return self._process.wait(timeout)
+
+    def _has_ended(self) -> bool:
+        return bool(self.exit_codes) or self._process.poll() is not None
+
+
+class ClusterProcess(Supervised):
+    """A qcluster; its parent is the clock and the watchdog."""
+
+    @property
+    def sentinel(self) -> int:
+        [sentinel] = children_of(self.pid)
+        return sentinel
 
     @property
     def workers(self) -> list[int]:
@@ -151,13 +172,3 @@ class ClusterProcess:
         """All six processes are there."""
         wait_until(lambda: self._has_ended() or len(self.descendants()) >= 5, "the cluster is not up.")
         assert not self._has_ended(), "The cluster ended as soon as it began; its output says why."
-
-    def _has_ended(self) -> bool:
-        return bool(self.exit_codes) or self._process.poll() is not None
-
-    def wait_for_exit(self, timeout: float = 30) -> int:
-        """Until the present process, or with a supervisor one of them, has ended. Returns the exit code."""
-        if self._supervised:
-            wait_until(lambda: self.exit_codes, "the cluster runs on.", timeout)
-            return self.exit_codes[-1]
-        return self._process.wait(timeout)

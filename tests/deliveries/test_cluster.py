@@ -229,6 +229,15 @@ def test_a_frozen_cluster_can_be_told_to_stop(receiver, sell_many):
         wait_until(lambda: not any(map(is_alive, before)), "somebody lives on.", 5)
 
 
+def test_told_to_stop_it_ends_though_its_sentinel_answers_no_more(receiver, sell_many):
+    with ClusterProcess(supervised=False) as cluster:
+        before = cluster.processes()
+        os.kill(cluster.sentinel, signal.SIGSTOP)
+        os.kill(cluster.pid, signal.SIGTERM)
+        assert cluster.wait_for_exit(30) == 0
+        wait_until(lambda: not any(map(is_alive, before)), "somebody lives on.", 5)
+
+
 def test_a_signal_to_the_whole_group_does_not_hang_it(receiver, sell_many):
     with ClusterProcess(supervised=False) as cluster:
         before = cluster.processes()

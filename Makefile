@@ -9,6 +9,7 @@ help:
 	@echo "make test    lint, checks and all tests"
 	@echo "make check   Django's checks, migrations and the import rules alone"
 	@echo "make fmt     format the code"
+	@echo "make faults  kills, restarts, full disks: minutes of them, counted (SEED=… repeats a run)"
 	@echo "make bench   all benchmarks, kept in docs/performance.jsonl (BENCH=\"latency memory\": these alone)"
 	@echo "make bench-throughput      posts per second against a bare requests loop"
 	@echo "make bench-slow-receivers  posts per second to receivers that take 200 ms"
@@ -28,6 +29,10 @@ run: .venv/.run-ready
 test: .venv/.test-ready debian lint check
 	@$(BIN)/python -m tests.run
 	@$(BIN)/python -m tests.postgres_redis
+
+# The long versions of tests/faults; the short ones are part of `make test`.
+faults: .venv/.test-ready
+	SEED=$(SEED) $(BIN)/pytest tests/faults -m faults --numprocesses 2 --dist load -p no:randomly
 
 lint: .venv/.test-ready
 	$(BIN)/ruff check .
@@ -125,4 +130,4 @@ venv:
 		echo "Python's venv is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 
-.PHONY: help run test lint check fmt audit bench bench-throughput bench-paging bench-legacy-import bench-import bench-fan-out bench-latency bench-memory bench-slow-receivers messages lock debian venv
+.PHONY: help run test faults lint check fmt audit bench bench-throughput bench-paging bench-legacy-import bench-import bench-fan-out bench-latency bench-memory bench-slow-receivers messages lock debian venv

@@ -1,11 +1,12 @@
 """Rows that are written without instances are those that a save would have written, on each database."""
 
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from django.db import DataError, IntegrityError, connection, transaction
 
-from deliveries import writing
+from deliveries import leases, writing
 from deliveries.models import Delivery, DeliveryAttempt, Problem, State
 from tests import factories
 
@@ -83,3 +84,49 @@ def test_nothing_to_write_asks_nothing(django_assert_num_queries):
     with django_assert_num_queries(0):
         writing.insert(DeliveryAttempt, ["number"], [])
         writing.update(Delivery, ["state"], [])
+
+
+def waits_for_the_disk() -> bool:
+    with connection.cursor() as cursor:
+        return cursor.execute("PRAGMA synchronous").fetchone()[0] >= 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(
+    "connection.vendor != 'sqlite'", reason="PostgreSQL's own transactions say so themselves."
+)
+def test_only_what_may_be_soon_does_not_wait_for_the_disk(settings):
+    settings.SQLITE_SYNCHRONOUS = "FULL"
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA synchronous = FULL")
+    try:
+        with writing.soon():
+            assert not waits_for_the_disk()
+        assert waits_for_the_disk()
+        with pytest.raises(ZeroDivisionError), writing.soon(), transaction.atomic():
+            raise ZeroDivisionError
+        assert waits_for_the_disk()
+        with transaction.atomic(), writing.soon():  # of a sale, say: it must wait, whoever is called in it
+            assert waits_for_the_disk()
+    finally:
+        connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has no such setting.")
+def test_a_sales_commit_waits_for_the_disk_and_a_claims_does_not(monkeypatch, product):
+    seen = {}
+
+    def synchronous_commit(of):
+        with connection.cursor() as cursor:
+            seen[of] = cursor.execute("SHOW synchronous_commit").fetchone()[0]
+
+    factories.make_config(product.owner)
+    with transaction.atomic():
+        factories.make_sale(product)
+        synchronous_commit("sale")
+    commit_soon = leases._commit_soon
+    monkeypatch.setattr(leases, "_commit_soon", lambda: (commit_soon(), synchronous_commit("claim")))
+    assert len(leases.claim(uuid4(), 10)) == 1
+    synchronous_commit("afterwards")
+    assert seen == {"sale": "on", "claim": "off", "afterwards": "on"}

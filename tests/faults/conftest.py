@@ -8,6 +8,7 @@ from tests.deliveries.conftest import clean_queue, redis_queue  # noqa: F401  fi
 from tests.postgres_server import PostgresServer
 from tests.receiver import Receiver
 
+from . import table
 from .kit import Figures, Shop, Watch, on_database
 
 SEED = os.environ.get("SEED", "")
@@ -48,3 +49,11 @@ def postgres(transactional_db: None) -> Iterator[PostgresServer]:
     """A server of the test's own, which is the database meanwhile."""
     with PostgresServer() as server, on_database(server.url):
         yield server
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What `make faults` prints: the figures of the run, as Markdown."""
+    reports = terminalreporter.getreports("passed")
+    rows = [value for report in reports for name, value in report.user_properties if name == "fault"]
+    if rows and not hasattr(terminalreporter.config, "workerinput"):
+        terminalreporter.write_line(f"\n{table.markdown()}\n\n{table.figures(rows)}\n")

@@ -9,11 +9,18 @@ import pytest
 from tests.deliveries.cluster_process import ClusterProcess, children_of, is_alive, wait_until
 from tests.receiver import Answer
 
-from .kit import ROLES, UNFINISHED, WEB_ROLES, Shop, WebProcess, a_free_port, process_of
+from .kit import ROLES, STUCK, UNFINISHED, WEB_ROLES, Shop, WebProcess, a_free_port, process_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.cluster, pytest.mark.xdist_group("faults")]
 
 MANY = 60
+PRODUCTION = {
+    "DELIVERY_RETRY_AFTER": "15,300,3600,43200",
+    "DELIVERY_CONNECT_TIMEOUT": "5",
+    "DELIVERY_DEADLINE": "15",
+    "DELIVERY_LEASE": "45",
+    "WATCHDOG_LIMIT": "45",
+}
 SLOWLY = Answer(delay=0.2)  # so that a worker is amid posts when the test acts
 
 
@@ -63,6 +70,28 @@ def test_a_web_process_that_is_killed_amid_sales_loses_none_that_it_promised(sho
             wait_until(lambda: len(shop.promised) > before + 5, "nothing is sold any more.", 60)
         shop.count(repeats=0)
         wait_until(lambda: not watch.orphans(cluster, web), "somebody is left behind.", 60)
+
+
+# --- with the times of production
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
+def test_with_the_times_of_production_all_is_delivered_within_two_minutes(receiver, clean_queue, watch, tell):
+    """The worst of them at once: a busy worker, whose posts wait for their lease, and an idle one, which freezes all."""
+    receiver.answers(SLOWLY)
+    shop = Shop(receiver)
+    environment = watch.environment | PRODUCTION
+    with ClusterProcess(**environment) as cluster:
+        shop.sell(20)
+        receiver.wait_for(5)
+        wait_until(lambda: process_of("busy worker", cluster), "there is no worker.")
+        for role in ("busy worker", "idle worker"):
+            shop.kill(role, process_of(role, cluster), signal.SIGKILL)
+        shop.sell(5)
+        figures = shop.count(repeats=2 * UNFINISHED)
+    assert figures.longest < STUCK
+    tell("a busy and an idle worker killed, with the times of production", figures)
 
 
 # --- many, at random

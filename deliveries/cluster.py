@@ -17,7 +17,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from datetime import time as dt_time
-from multiprocessing import RawValue
+from multiprocessing import RawArray, RawValue
 from types import FrameType
 from typing import Any
 
@@ -27,7 +27,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 from django_q.cluster import Cluster
 from django_q.models import Schedule
-from django_q.signals import post_execute, pre_execute
+from django_q.signals import post_execute, post_execute_in_worker, pre_execute
 from django_q.status import Stat
 
 from . import leases, wake
@@ -36,6 +36,7 @@ from .models import WakeFlag
 logger = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between two looks of the clock
+TO_RECORD = 5.0  # seconds after its last post in which a worker has recorded it
 SWEEP = "deliveries.tasks.sweep"
 PURGE, PURGE_AT = "deliveries.tasks.purge", dt_time(6, 17)  # UTC: deep in the night of Brazil
 FROZEN = 3  # exit code: the supervisor is to start a new one
@@ -44,6 +45,7 @@ FROZEN = 3  # exit code: the supervisor is to start a new one
 _ending = RawValue("b", 0)
 _began_at = RawValue("d", 0)  # monotonic; when a job last began in this cluster
 _acknowledged_at = RawValue("d", 0)  # monotonic; when the monitor was last done with one
+_at_work = RawArray("i", 64)  # the workers that have a job in hand, each where its pid leads
 
 
 def ending() -> bool:
@@ -54,6 +56,12 @@ def ending() -> bool:
 @receiver(pre_execute)
 def _job_begins(**_: Any) -> None:
     _began_at.value = time.monotonic()
+    _at_work[os.getpid() % len(_at_work)] = os.getpid()
+
+
+@receiver(post_execute_in_worker)
+def _job_ends(**_: Any) -> None:
+    _at_work[os.getpid() % len(_at_work)] = 0
 
 
 @receiver(post_execute)
@@ -153,6 +161,10 @@ class Parent:
 
     def _frozen(self, why: str) -> int:
         logger.error("The cluster is frozen: %s. It ends here; its supervisor is to start a new one.", why)
+        _ending.value = 1
+        until = time.monotonic() + settings.DELIVERY_DEADLINE + TO_RECORD
+        while time.monotonic() < until and any(pid and _is_alive(pid) for pid in _at_work):
+            time.sleep(TICK / 10)  # who still posts may end that: killed, it would be sent twice
         return FROZEN
 
     def _kill(self) -> None:
@@ -160,6 +172,14 @@ class Parent:
         if self._cluster.sentinel is not None:
             self._cluster.sentinel.kill()
             self._cluster.sentinel.join()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def schedule_jobs() -> None:

@@ -135,6 +135,7 @@ TABLE = [
     Row(37, "a frozen cluster", "its watchdog ends it, the supervisor starts a new one",
         (f"{D}test_cluster.py::test_idle_workers_killed_freeze_the_cluster_and_it_is_restarted",
          f"{D}test_cluster.py::test_a_frozen_cluster_can_be_told_to_stop",
+         "faults/test_kills.py::test_the_end_of_a_frozen_cluster_cuts_off_no_post",
          "faults/test_kills.py::test_with_the_times_of_production_all_is_delivered_within_two_minutes")),
     Row(38, "power loss", "what was said to be committed is there; what comes twice was in flight",
         ("faults/test_storage.py::test_what_the_site_promised_is_there_after_a_power_loss",

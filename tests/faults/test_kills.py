@@ -56,6 +56,17 @@ def test_whoever_of_the_cluster_gets_a_sigterm_all_is_delivered(role, shop, watc
         wait_until(lambda: not watch.orphans(cluster), "somebody is left behind.", 60)
 
 
+def test_the_end_of_a_frozen_cluster_cuts_off_no_post(shop, watch):
+    """Without its monitor the workers post on: the watchdog must let them end what they have in hand."""
+    shop.receiver.answers(SLOWLY)
+    with ClusterProcess(**watch.environment) as cluster:
+        wait_until(lambda: process_of("monitor", cluster), "there is no monitor.")
+        shop.kill("monitor", process_of("monitor", cluster), signal.SIGKILL)
+        with shop.selling(30):
+            assert cluster.wait_for_exit() == 3
+        shop.count(repeats=0)
+
+
 def test_a_web_process_that_is_killed_amid_sales_loses_none_that_it_promised(shop, watch):
     with (
         ClusterProcess(**watch.environment) as cluster,

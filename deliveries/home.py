@@ -129,7 +129,16 @@ def _move_on(row: Home | None) -> None:
             os.fsync(raw.fileno())
             os.fchmod(raw.fileno(), 0o644)  # the pages may run as somebody else
         os.replace(beside, path)
+        _sync_folder(path.parent)  # else a power loss might take the new file and leave the new row
     except OSError as error:
         logger.warning("The file beside the database cannot be written: %s", error)
         return
     _mark(mark)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

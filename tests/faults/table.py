@@ -141,6 +141,7 @@ TABLE = [
         ("faults/test_storage.py::test_what_the_site_promised_is_there_after_a_power_loss",
          "faults/test_storage.py::test_where_commits_do_not_wait_for_the_disk_a_power_loss_takes_them",
          "faults/test_storage.py::test_a_power_loss_amid_posts_repeats_those_in_flight_alone",
+         "faults/test_storage.py::test_the_mark_beside_the_database_is_on_the_disk_before_its_row",
          f"{D}test_writing.py::test_only_what_may_be_soon_does_not_wait_for_the_disk",
          f"{D}test_writing.py::test_a_sales_commit_waits_for_the_disk_and_a_claims_does_not")),
 ]  # fmt: skip

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from deliveries import home
+from deliveries.home import Home
 from deliveries.models import Delivery, Event
 from sales.models import Transaction
 from tests.deliveries.cluster_process import ClusterProcess, wait_until
@@ -241,6 +243,22 @@ def test_where_commits_do_not_wait_for_the_disk_a_power_loss_takes_them(disk, re
     """So the test above would see it."""
     promised, kept = promised_and_kept(disk, receiver, "NORMAL")
     assert kept < promised
+
+
+@on_sqlite
+def test_the_mark_beside_the_database_is_on_the_disk_before_its_row(monkeypatch):
+    """Else what is left of a power loss would be taken for a copy, and nothing would be sent."""
+    told, fsync = [], os.fsync
+
+    def note(handle: int) -> None:
+        told.append((os.readlink(f"/proc/self/fd/{handle}"), Home.objects.count()))
+        fsync(handle)
+
+    Home.objects.all().delete()
+    monkeypatch.setattr(os, "fsync", note)
+    home.settle()
+    assert Home.objects.count() == 1
+    assert told[-1] == (str(home.file().parent), 0)
 
 
 def test_a_power_loss_amid_posts_repeats_those_in_flight_alone(disk, receiver, watch):

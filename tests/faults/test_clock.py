@@ -11,7 +11,11 @@ from tests.receiver import Answer
 
 from .kit import UNFINISHED, Shop, WebProcess, a_free_port, compiled
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.cluster, pytest.mark.xdist_group("faults")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.cluster,
+    pytest.mark.xdist_group("cluster"),
+]
 
 HOUR = 3600
 

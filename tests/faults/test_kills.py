@@ -11,7 +11,11 @@ from tests.receiver import Answer
 
 from .kit import ROLES, STUCK, UNFINISHED, WEB_ROLES, Shop, WebProcess, a_free_port, process_of
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.cluster, pytest.mark.xdist_group("faults")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.cluster,
+    pytest.mark.xdist_group("cluster"),
+]
 
 MANY = 60
 PRODUCTION = {
@@ -39,7 +43,7 @@ def test_whoever_of_the_cluster_is_killed_all_is_delivered(role, shop, watch):
         shop.count(repeats=2 * UNFINISHED)
 
 
-@pytest.mark.parametrize("role", ["busy worker", "idle worker", "sentinel", "monitor", "pusher", "group"])
+@pytest.mark.parametrize("role", ["busy worker", "sentinel", "group"])  # the others die of it as of a kill
 def test_whoever_of_the_cluster_gets_a_sigterm_all_is_delivered(role, shop, watch):
     shop.receiver.answers(SLOWLY)
     shop.sell(MANY)

@@ -7,7 +7,11 @@ from tests.receiver import Answer
 
 from .kit import WebProcess, a_free_port
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.cluster, pytest.mark.xdist_group("faults")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.cluster,
+    pytest.mark.xdist_group("cluster"),
+]
 
 
 def lose_the_queue(shop, redis_queue, watch, times: int, sales: int):

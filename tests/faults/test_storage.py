@@ -23,7 +23,11 @@ from tests.receiver import Answer
 
 from .kit import UNFINISHED, Figures, Shop, WebProcess, a_free_port, compiled, on_database
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.cluster, pytest.mark.xdist_group("faults")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.cluster,
+    pytest.mark.xdist_group("cluster"),
+]
 
 SLOWLY = Answer(delay=0.1)
 on_sqlite = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="It is about SQLite.")

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import DatabaseError, InterfaceError, close_old_connections, transaction
 from django.dispatch import receiver
 from django.utils import timezone
 from django_q.cluster import Cluster
@@ -130,7 +130,7 @@ class Parent:
         close_old_connections()
         try:
             to_do = leases.anything_to_do()
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             logger.warning("The clock cannot read the database: %s", error)
             to_do = False
         asked = to_do and wake.wake()

@@ -51,18 +51,19 @@ def restart_under_load(postgres, receiver, watch, restarts: int, sales: int) -> 
     shop = Shop(receiver)
     with (
         WebProcess(a_free_port(), **watch.environment) as web,
-        ClusterProcess(**watch.environment),
-        shop.selling(20, web.url),
+        ClusterProcess(**watch.environment) as cluster,
     ):
-        for number in range(1, restarts + 1):
-            aim = number * sales // (restarts + 1)
-            wait_until(lambda aim=aim: len(shop.promised) >= aim, "nothing is sold any more.", 120)
-            with shop.fault("PostgreSQL is restarted"):
-                postgres.stop("immediate")
-                postgres.start()
-        wait_until(lambda: len(shop.promised) >= sales, "nothing is sold any more.", 120)
-    with ClusterProcess(**watch.environment):
-        return shop.count(repeats=restarts * 2 * UNFINISHED)
+        with shop.selling(20, web.url):
+            for number in range(1, restarts + 1):
+                aim = number * sales // (restarts + 1)
+                wait_until(lambda aim=aim: len(shop.promised) >= aim, "nothing is sold any more.", 120)
+                with shop.fault("PostgreSQL is restarted"):
+                    postgres.stop("immediate")
+                    postgres.start()
+            wait_until(lambda: len(shop.promised) >= sales, "nothing is sold any more.", 120)
+        figures = shop.count(repeats=restarts * 2 * UNFINISHED)
+        assert cluster.exit_codes == []  # nobody was restarted for it
+    return figures
 
 
 def test_a_database_that_restarts_amid_sales_and_posts_loses_none(postgres, receiver, watch):

@@ -35,7 +35,7 @@ class Clock:
 
 
 def an_hour_off(shop: Shop, clock: Clock, watch, sales: int):
-    shop.receiver.answers(*[Answer(503, delay=0.1)] * 10, Answer(delay=0.1))
+    shop.receiver.answers(*[Answer(400, delay=0.1)] * 10, Answer(delay=0.1))
     environment = watch.environment | clock.environment
     # With a next try that lies some seconds ahead when the clock is set.
     environment |= {"DELIVERY_RETRY_AFTER": "2,2,2,2"}

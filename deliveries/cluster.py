@@ -117,10 +117,11 @@ class Parent:
         look_at = time.monotonic()
         while not self.told_to_stop:
             if not self._cluster.sentinel.is_alive():
-                return self._frozen("its sentinel died")
+                return self._frozen("its sentinel died")  # and with it all below
             if time.monotonic() >= look_at:
                 look_at = time.monotonic() + TICK
                 if trouble := self._look():
+                    self._let_posts_end()
                     return self._frozen(trouble)
             self._cluster.sentinel.join(TICK / 5)
         return self._stop()
@@ -159,12 +160,15 @@ class Parent:
                 logger.error("The cluster did not stop by itself and is killed; its posts are sent again.")
         return 0
 
-    def _frozen(self, why: str) -> int:
-        logger.error("The cluster is frozen: %s. It ends here; its supervisor is to start a new one.", why)
+    def _let_posts_end(self) -> None:
+        """Who still posts may end that, and begins nothing new: killed, he would have it sent twice."""
         _ending.value = 1
         until = time.monotonic() + settings.DELIVERY_DEADLINE + TO_RECORD
         while time.monotonic() < until and any(pid and _is_alive(pid) for pid in _at_work):
-            time.sleep(TICK / 10)  # who still posts may end that: killed, it would be sent twice
+            time.sleep(TICK / 10)
+
+    def _frozen(self, why: str) -> int:
+        logger.error("The cluster is frozen: %s. It ends here; its supervisor is to start a new one.", why)
         return FROZEN
 
     def _kill(self) -> None:

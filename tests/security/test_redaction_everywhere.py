@@ -121,7 +121,7 @@ NOBODYS = {
     "Delivery.webhook_id Delivery.audience Delivery.version Delivery.state Delivery.state_before Delivery.opens "
     "Delivery.closes Delivery.last_problem DeliveryAttempt.url DeliveryAttempt.request_headers DeliveryAttempt.problem "
     "EndpointHealth.url EndpointHealth.last_problem EndpointHealth.fault EndpointHealth.told EndpointHealth.run_sales "
-    "OwnQueue.circuit OwnQueue.circuit_url Outage.hosts",
+    "OwnQueue.circuit OwnQueue.circuit_url Outage.hosts AttemptCounter.totals",
     "legacy_posts": "LegacyImport.encoding LegacyPost.kind LegacyPost.identity LegacyPost.event "
     "LegacyPost.transaction_code LegacyPost.product_code LegacyPost.host LegacyPost.format LegacyPost.version",
     "admin": "LogEntry.object_id",

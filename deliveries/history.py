@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from configurations.events import EventType
 from sales.statuses import SaleStatus
 
+from .circuit import Phase
 from .keyset import PAGE as PAGE
 from .keyset import Page as Page
 from .keyset import count as count
@@ -52,12 +53,14 @@ LOOKS_BACK = timedelta(days=30)
 
 
 def without_access(now: datetime) -> Q:
-    """Who paid and has no access yet: the approved post of a sale that stands was not accepted at the first try."""
+    """Who paid and has no access yet: the approved post of a sale that stands was not accepted at the first try, or
+    was not tried at all, since its endpoint takes nothing."""
     given_up = (State.FAILED, State.HELD)
     # Of what waits in a bulk reprocess the tries are those of before: it may have been accepted then.
     tried = Q(tries__gt=0) & ~Q(state_before__in=(State.DELIVERED, State.DISCARDED))
     # All states in one condition too, for the index: an OR alone made SQLite read all posts of the 30 days.
-    not_accepted = Q(state__in=given_up) | Q(state_before__in=given_up) | tried
+    behind = Q(state=State.WAITING, state_before="", config__own_queue__circuit=Phase.OPEN)
+    not_accepted = Q(state__in=given_up) | Q(state_before__in=given_up) | tried | behind
     return not_accepted & Q(
         state__in=(*given_up, State.WAITING, State.SENDING),
         event__type=EventType.APPROVED,

@@ -51,6 +51,12 @@ def sell(config: WebhookConfig, product: Product):
     return sell
 
 
+@pytest.fixture
+def closed_circuits(settings):
+    """However many posts fail in a row, each is tried by itself."""
+    settings.DELIVERY_CIRCUIT_FAILURES = 10_000
+
+
 @pytest.fixture(autouse=True)
 def _fresh_transport():
     """Connections and settings of one test are not the next one's."""

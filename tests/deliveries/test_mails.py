@@ -327,7 +327,7 @@ def test_two_workers_do_not_tell_it_twice(config, mailoutbox, monkeypatch):
     assert len(mailoutbox) == 1
 
 
-def test_an_idle_look_asks_three_questions(config, django_assert_num_queries):
+def test_an_idle_look_asks_five_questions(config, django_assert_num_queries):
     EndpointHealth.objects.create(config=config, last_success_at=timezone.now())
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(5):
         disabling.look()

@@ -282,7 +282,7 @@ def test_a_bulk_that_is_paused_keeps_it_from_nothing(
     assert state_of(post) == State.DELIVERED
 
 
-def test_of_the_past_too_they_go_in_order(receiver, producer, product):
+def test_of_the_past_too_they_go_in_order(closed_circuits, receiver, producer, product):
     sales = factories.make_sales(product, 20)
     for sale in sales:
         move(sale, SaleStatus.REFUNDED)
@@ -298,7 +298,7 @@ def test_of_the_past_too_they_go_in_order(receiver, producer, product):
 # --- held
 
 
-def test_released_they_go_in_order(receiver, config, sell, refund):
+def test_released_they_go_in_order(closed_circuits, receiver, config, sell, refund):
     config.disable(Reason.SERVER, "")
     posts = []
     for _ in range(20):
@@ -372,7 +372,9 @@ def _sell_and_refund(producer, product, receiver, sales):
         move(sale, SaleStatus.REFUNDED)
 
 
-def test_of_200_sales_at_a_receiver_that_fails_at_random_all_go_in_order(producer, product, clock):
+def test_of_200_sales_at_a_receiver_that_fails_at_random_all_go_in_order(
+    closed_circuits, producer, product, clock
+):
     with Moody() as receiver:
         _sell_and_refund(producer, product, receiver, 100)
         engine.drain(budget=0.1)
@@ -382,7 +384,7 @@ def test_of_200_sales_at_a_receiver_that_fails_at_random_all_go_in_order(produce
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_workers_none_sends_a_refund_beside_its_approved(producer, product, clock):
+def test_of_two_workers_none_sends_a_refund_beside_its_approved(closed_circuits, producer, product, clock):
     with Moody() as receiver:
         _sell_and_refund(producer, product, receiver, 80)
 

@@ -98,7 +98,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:g}"
 
 
-ROW, LEFT, WIDTH, RIGHT = 26, 330, 300, 190
+ROW, LEFT, WIDTH, RIGHT = 26, 330, 300, 220
 
 
 def _svg(shown: list[Shown]) -> str:

@@ -402,8 +402,11 @@ class Delivery(models.Model):
         return self._sent_again()
 
     def _sent_again(self) -> bool:
+        is_probe = OwnQueue.objects.ask_for(self.pk, self.config_id)
+        if is_probe:  # it waits among the others until the probe takes it
+            self._rows().filter(state=State.WAITING).update(lane=Lane.OWN)
         self.refresh_from_db()
-        return OwnQueue.objects.ask_for(self.pk, self.config_id)
+        return is_probe
 
     def _rows(self) -> DeliveryQuerySet:
         return Delivery.objects.filter(pk=self.pk)

@@ -9,7 +9,7 @@ from django_q.models import Failure
 from configurations.models import Token, WebhookConfig
 from sales import sessions
 
-from . import apart, bulk, cluster, disabling, engine, leases, retention, testing, wake
+from . import apart, breaker, bulk, cluster, disabling, engine, leases, retention, testing, wake
 from .models import BulkReprocess, HeldHost, WakeFlag
 
 KEEP_FAILURES = timedelta(days=7)  # of jobs, not of posts: django-q2 keeps them for ever
@@ -39,6 +39,7 @@ def sweep() -> None:
     _wake_for_the_rest()
     Failure.objects.filter(stopped__lt=Now() - KEEP_FAILURES).delete()
     apart.settle_strays()
+    breaker.settle()
     if not HeldHost.everything():  # a copy that was restored tells nobody of what came of posts back then
         disabling.look()
     Token.objects.settle()

@@ -38,14 +38,16 @@ def together_of(configs: Iterable[WebhookConfig]) -> dict[int, Together]:
 
 def of_queues(queues: Iterable[OwnQueue]) -> dict[int, Together]:
     """The same of their own queues, where these are known; those whose circuit is closed are left out."""
-    queues = [queue for queue in queues if queue.circuit != Phase.CLOSED]
+    now = timezone.now()
+    # What is released so fast that nothing holds it back, or is all gone, is no news any more.
+    queues = [queue for queue in queues if queue.rate_of_release(now) is not None]
     if not queues:
         return {}
     waiting = Delivery.objects.filter(config__in=[queue.pk for queue in queues], state=State.WAITING)
     waiting = waiting.apart().order_by()
     counts = dict(waiting.values_list("config").annotate(n=Count("pk")))
-    now = timezone.now()
-    return {queue.pk: _together(queue, counts.get(queue.pk, 0), now) for queue in queues}
+    found = {queue.pk: _together(queue, counts.get(queue.pk, 0), now) for queue in queues}
+    return {pk: together for pk, together in found.items() if together.is_open or together.waiting}
 
 
 def _together(queue: OwnQueue, waiting: int, now: datetime) -> Together:

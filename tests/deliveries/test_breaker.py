@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from configurations.models import State as ConfigState
-from deliveries import breaker, disabling, engine, leases
+from deliveries import breaker, disabling, engine, leases, tasks
+from deliveries.choices import Lane
 from deliveries.circuit import Phase
 from deliveries.models import Delivery, OwnQueue, State
 from sales.statuses import SaleStatus
@@ -178,7 +179,7 @@ def test_once_it_works_all_goes_by_itself_and_nothing_has_failed(receiver, broke
     assert states_of(broken) == {State.DELIVERED}
     assert len(receiver.posts) == 5 + 5 + len(waiting)
     assert drain_after(clock, seconds=40) == 0
-    breaker.settle()
+    tasks.sweep()
     engine.drain()
     assert queue() is None
 
@@ -240,6 +241,7 @@ def test_send_now_is_a_probe_of_that_very_post(receiver, broken, sell, queue):
     sell()
     chosen = sell()
     assert chosen.send_now() is True
+    assert chosen.lane == Lane.OWN
     assert engine.drain() == 1
     assert receiver.webhook_ids()[-1] == chosen.webhook_id
     chosen.refresh_from_db()

@@ -70,11 +70,20 @@ def test_a_pause_is_said_with_the_code_that_asked_for_it(receiver, config, sell,
 
 
 def test_once_it_works_the_owner_reads_that_it_catches_up(broken, sell, read):
-    apart.begin([broken.pk], circuit=Phase.RELEASING, released_at=timezone.now())
+    now = timezone.now()
+    facts = {"released_at": now, "release_rate": 5, "release_rate_at": now}
+    apart.begin([broken.pk], circuit=Phase.RELEASING, **facts)
     sell()
     text = read(LIST)
     assert "Your server works again: 6 posts that waited go now, slowly at first." in text
     assert "Catching up" in text
+
+
+def test_once_nothing_holds_it_back_any_more_it_is_no_news(broken, read):
+    long_ago = timezone.now() - timedelta(minutes=1)
+    facts = {"released_at": long_ago, "release_rate": 5, "release_rate_at": long_ago}
+    apart.begin([broken.pk], circuit=Phase.RELEASING, **facts)
+    assert "Catching up" not in read(LIST)
 
 
 @pytest.mark.parametrize("part", ["", "?as=row", "?as=panel"])

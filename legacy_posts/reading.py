@@ -192,7 +192,10 @@ class Source:
             if first.strip():
                 break
         self.delimiter = max(",;\t", key=first.count)  # spreadsheets of some countries write semicolons
-        self.header = [name.strip() for name in next(csv.reader([first], delimiter=self.delimiter), [])]
+        try:
+            self.header = [name.strip() for name in next(csv.reader([first], delimiter=self.delimiter), [])]
+        except csv.Error as error:
+            raise Unusable(_("Line 1 names no columns: %(error)s.") % {"error": error}) from None
         while self.header and not self.header[-1]:  # a last delimiter too many
             self.header.pop()
         names = [columns.column_of(name) for name in self.header]

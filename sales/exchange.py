@@ -9,10 +9,13 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.encoding import force_str
 from django.utils.html import escape, format_html, format_html_join
@@ -105,12 +108,15 @@ class LimitedResource(ModelResource):
         return PlainDiff
 
     def before_import(self, dataset: Dataset, **kwargs: Any) -> None:
-        most = settings.IMPORT_MOST_CONFIGURATIONS
-        if len(dataset) > most:
-            text = _("The file has %(rows)s rows, more than the %(most)s that one import takes: split it.")
-            raise ValidationError(text % {"rows": number(len(dataset)), "most": number(most)})
+        most, rows = settings.IMPORT_MOST_CONFIGURATIONS, len(dataset)
         known = {field.column_name for field in self.fields.values()}
-        if unknown := [name for name in dataset.headers or () if name not in known]:
+        unknown = [name for name in dataset.headers or () if name not in known]
+        if rows > most or unknown:
+            dataset.wipe()  # else each of its rows is gone through all the same, and each is an error of its own
+        if rows > most:
+            text = _("The file has %(rows)s rows, more than the %(most)s that one import takes: split it.")
+            raise ValidationError(text % {"rows": number(rows), "most": number(most)})
+        if unknown:
             text = ngettext("There is no column %(names)s.", "There are no columns %(names)s.", len(unknown))
             few, more = first_few(unknown)
             raise ValidationError(f"{text % {'names': ', '.join(few)}} {more}".strip())
@@ -171,7 +177,12 @@ class Exchange(ImportExportMixin):
 
     @method_decorator(limited("export"))
     def export_action(self, request: HttpRequest) -> HttpResponse:
-        return super().export_action(request)
+        """Of the rows that the list's filters let through; where those make no sense, back to the list, which says so."""
+        try:
+            return super().export_action(request)
+        except (IncorrectLookupParameters, OverflowError):
+            changelist = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+            return redirect(f"{changelist}?{ERROR_FLAG}=1")
 
     def process_result(self, result: Result, request: HttpRequest) -> HttpResponse:
         if result.has_errors() or result.has_validation_errors():

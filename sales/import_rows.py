@@ -227,7 +227,10 @@ def _csv_lines(text: Iterator[str]) -> Iterator[Line]:
     delimiter = max(",;\t", key=first.count)  # spreadsheets of some countries write semicolons
     held = _Held(text)
     reader = csv.reader(held, delimiter=delimiter, strict=True)
-    header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+    try:
+        header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise Unusable(_("Line 1 names no columns: %(error)s.") % {"error": error}) from None
     _check_header(header)
     while True:
         start = reader.line_num + 2  # the header is not the reader's; a quoted cell may hold line breaks

@@ -1,5 +1,6 @@
 """What the admin's lists are made of."""
 
+from calendar import monthrange
 from datetime import date, datetime
 from typing import Any
 
@@ -22,8 +23,7 @@ def date_links(cl: Any) -> dict[str, Any]:
     first, last = _end(cl, name), _end(cl, f"-{name}")
     if first is None or last is None:
         return {"show": False}
-    parts = {part: int(cl.params.get(f"{name}__{part}") or 0) for part in ("year", "month", "day")}
-    year, month, day = parts["year"], parts["month"], parts["day"]
+    year, month, day = _chosen(cl)
     if not year and first.year == last.year:
         year = first.year
         if first.month == last.month:
@@ -38,10 +38,7 @@ def date_links(cl: Any) -> dict[str, Any]:
         back = choice(date_format(date(year, month, 1), "YEAR_MONTH_FORMAT"), year=year, month=month)
         return {"show": True, "back": back, "choices": [{"title": title}]}
     if month:
-        days = (
-            date.fromordinal(n)
-            for n in range(_first_of(year, month).toordinal(), _end_of(year, month).toordinal())
-        )
+        days = (date(year, month, n) for n in range(1, monthrange(year, month)[1] + 1))
         back = choice(str(year), year=year)
         choices = [
             choice(date_format(one, "MONTH_DAY_FORMAT"), year=year, month=month, day=one.day)
@@ -67,10 +64,13 @@ def _end(cl: Any, order: str) -> date | None:
     return timezone.localdate(at) if isinstance(at, datetime) else at
 
 
-def _first_of(year: int, month: int) -> date:
-    return date(year, month, 1)
-
-
-def _end_of(year: int, month: int) -> date:
-    """The first day of the month after."""
-    return date(year + month // 12, month % 12 + 1, 1)
+def _chosen(cl: Any) -> tuple[int, int, int]:
+    """Year, month and day, 0 for what is not chosen; all of them where they make no date."""
+    try:
+        year, month, day = (
+            int(cl.params.get(f"{cl.date_hierarchy}__{part}") or 0) for part in ("year", "month", "day")
+        )
+        date(year or 2000, month or 1, day or 1)
+    except (ValueError, OverflowError):
+        return 0, 0, 0
+    return (year, month if year else 0, day if year and month else 0)

@@ -103,7 +103,7 @@ class BigTable(admin.ModelAdmin):
         """A year of twenty digits is answered like any other lookup that makes no sense."""
         try:
             return super().get_changelist_instance(request)
-        except OverflowError as error:
+        except (OverflowError, ValueError) as error:  # or one whose next year is none
             raise IncorrectLookupParameters(error) from error
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], list[Any]]:

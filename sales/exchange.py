@@ -180,7 +180,7 @@ class Exchange(ImportExportMixin):
         """Of the rows that the list's filters let through; where those make no sense, back to the list, which says so."""
         try:
             return super().export_action(request)
-        except (IncorrectLookupParameters, OverflowError):
+        except (IncorrectLookupParameters, OverflowError, ValueError):
             changelist = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
             return redirect(f"{changelist}?{ERROR_FLAG}=1")
 

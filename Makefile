@@ -14,6 +14,7 @@ help:
 	@echo "make bench-throughput      posts per second against a bare requests loop"
 	@echo "make bench-slow-receivers  posts per second to receivers that take 200 ms"
 	@echo "make bench-latency         from the commit to the receiver, and what an idle system costs"
+	@echo "make bench-fairness        what one seller's trouble does to the others"
 	@echo "make bench-memory          the memory of a worker over 200,000 posts"
 	@echo "make bench-paging          page 1 and page 1,000 of the History, on a million posts"
 	@echo "make bench-legacy-import   the import of a million old posts, and their pages"
@@ -57,6 +58,9 @@ bench: .venv/.test-ready
 
 bench-latency: .venv/.test-ready
 	@$(BIN)/python -m benchmarks.latency
+
+bench-fairness: .venv/.test-ready
+	@$(BIN)/python -m benchmarks.fairness
 
 bench-memory: .venv/.test-ready
 	@$(BIN)/python -m benchmarks.memory
@@ -130,4 +134,4 @@ venv:
 		echo "Python's venv is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 
-.PHONY: help run test faults lint check fmt audit bench bench-throughput bench-paging bench-legacy-import bench-import bench-fan-out bench-latency bench-memory bench-slow-receivers messages lock debian venv
+.PHONY: help run test faults lint check fmt audit bench bench-throughput bench-paging bench-legacy-import bench-import bench-fan-out bench-latency bench-fairness bench-memory bench-slow-receivers messages lock debian venv

@@ -5,12 +5,14 @@ queue is read by an index of its own, a few of its first posts at a time, so tha
 """
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, models, transaction
-from django.db.models import Case, Count, Exists, OuterRef, Value, When
+from django.db.models import Case, Count, Exists, F, OuterRef, Value, When
 from django.db.models.functions import Now
 
 from configurations.models import State as ConfigState
@@ -19,12 +21,15 @@ from . import standing
 from .choices import OWN_LANES, Lane, State
 from .held import EVERY
 from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, HeldHost, OwnQueue
+from .results import Result
+from .slots import QUICK, WEIGHT
 
 BATCH = 1000  # rows that are moved in one statement
 FEW = 20  # so many waiting posts need no own queue
+QUEUES = 50  # that are claimed from at once
 AT_ONCE = 50  # of one own queue, claimed by one worker
 
-_ASIDE = Case(When(lane=Lane.BULK, then=Value(Lane.OWN_BULK)), default=Value(Lane.OWN))
+ASIDE = Case(When(lane=Lane.BULK, then=Value(Lane.OWN_BULK)), default=Value(Lane.OWN))
 _BACK = Case(When(lane=Lane.OWN_BULK, then=Value(Lane.BULK)), default=Value(Lane.FRESH))
 
 
@@ -51,7 +56,7 @@ def move_aside(front: DeliveryQuerySet, configs: Collection[int]) -> int:
     At most a batch: the ids are read first, since an UPDATE that joins is planned badly while much is new.
     """
     pks = list(front.filter(config__in=configs).unlocked().values_list("pk", flat=True)[:BATCH])
-    return Delivery.objects.filter(pk__in=pks, state=State.WAITING).update(lane=_ASIDE) if pks else 0
+    return Delivery.objects.filter(pk__in=pks, state=State.WAITING).update(lane=ASIDE) if pks else 0
 
 
 # --- Out
@@ -59,10 +64,29 @@ def move_aside(front: DeliveryQuerySet, configs: Collection[int]) -> int:
 
 @dataclass(slots=True)
 class Heads:
-    """The ids of the first posts of some own queues, locked; in `again_in` seconds the next of one is permitted."""
+    """The first posts of own queues, claimed; in `again_in` seconds the rate of one of them permits the next."""
 
-    pks: list[int] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    slow: set[int] = field(default_factory=set)  # the configurations among theirs that are slow
     again_in: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a worker can take from own queues."""
+
+    posts: int
+    slow_posts: int  # of these, to slow endpoints
+    here: Mapping[int, int]  # {configuration: how many of its posts the worker has already}
+
+    def of(self, queue: OwnQueue, sending: int, taken: int, slow_taken: int) -> int:
+        """How many of `queue`, of which `sending` are under way in all workers, beside those that are taken."""
+        most = min(self.posts - taken, AT_ONCE - self.here.get(queue.pk, 0))
+        if queue.slow:
+            share = settings.DELIVERY_SLOTS_OF_A_CONFIGURATION
+            most = min(most, self.slow_posts - slow_taken, share - sending)
+        permitted = queue.allowance(queue.now)
+        return max(0, most if permitted is None else min(most, permitted))
 
 
 def with_due_posts() -> models.QuerySet[OwnQueue]:
@@ -91,37 +115,40 @@ def anything_to_send() -> bool:
     return there_are_any() and any(queue.allowance(queue.now) != 0 for queue in with_due_posts())
 
 
-def heads(room: int, slow_room: int, here: Mapping[int, int], slow_share: int) -> Heads:
-    """To be called in the transaction that claims them, which locks the own queues that it takes from.
+def that_may_send(room: Room) -> tuple[list[int], float]:
+    """The own queues from which `heads` would take something, and in how many seconds another's rate permits a post.
 
-    `room`: how many at most; of slow ones `slow_room`. `here`: {configuration: how many of its posts this worker has}.
-    `slow_share`: how many of a slow one may be under way in all workers together.
+    Nothing is locked.
     """
-    found, queues = Heads(), with_due_posts()
+    queues = list(with_due_posts())
+    sending = _sending(queues)
+    ready = [queue.pk for queue in queues if room.of(queue, sending[queue.pk], 0, 0)]
+    waits = [queue.wait(queue.now) for queue in queues if queue.allowance(queue.now) == 0]
+    return ready[:QUEUES], min(waits, default=math.inf)
+
+
+def heads(configs: Collection[int], room: Room) -> tuple[list[int], set[int]]:
+    """The ids of their first posts, locked, and which of the configurations are slow.
+
+    To be called in the transaction that claims them, which locks the own queues.
+    """
+    queues = with_due_posts().filter(pk__in=configs)
     if connection.features.has_select_for_update:  # else, on SQLite, the transaction locked them at its start
         queues = queues.select_for_update(skip_locked=True, of=("self",))
     queues = list(queues)
-    sending = _sending([queue.pk for queue in queues if queue.slow])
+    sending, found, slow = _sending(queues), [], set()
+    slow_taken = 0
     for queue in queues:
-        most = min(room, AT_ONCE - here.get(queue.pk, 0))
+        most = room.of(queue, sending[queue.pk], len(found), slow_taken)
+        pks = _first_of(queue, most) if most else []
+        if pks:
+            found += pks
+            queue.use(len(pks), queue.now)
+            queue.save(update_fields=["next_free_at"])
         if queue.slow:
-            most = min(most, slow_room, slow_share - sending.get(queue.pk, 0))
-        permitted = queue.allowance(queue.now)
-        if permitted is not None:
-            most = min(most, permitted)
-            if not permitted:
-                found.again_in = min(found.again_in, queue.wait(queue.now))
-        if most <= 0:
-            continue
-        pks = _first_of(queue, most)
-        if not pks:
-            continue
-        found.pks += pks
-        room -= len(pks)
-        slow_room -= len(pks) if queue.slow else 0
-        queue.use(len(pks), queue.now)
-        queue.save(update_fields=["next_free_at"])
-    return found
+            slow.add(queue.pk)
+            slow_taken += len(pks)
+    return found, slow
 
 
 def _first_of(queue: OwnQueue, most: int) -> list[int]:
@@ -129,12 +156,25 @@ def _first_of(queue: OwnQueue, most: int) -> list[int]:
     return list(posts.unlocked().values_list("pk", flat=True)[:most])
 
 
-def _sending(configs: Collection[int]) -> dict[int, int]:
-    """{configuration: how many of its posts are under way, in all workers}"""
-    if not configs:
-        return {}
-    rows = Delivery.objects.filter(state=State.SENDING, config__in=configs).order_by()
-    return dict(rows.values_list("config").annotate(n=Count("pk")))
+def _sending(queues: Iterable[OwnQueue]) -> Counter[int]:
+    """{configuration: how many of its posts are under way, in all workers}, of those that are slow."""
+    slow = [queue.pk for queue in queues if queue.slow]
+    if not slow:
+        return Counter()
+    rows = Delivery.objects.filter(state=State.SENDING, config__in=slow).order_by()
+    return Counter(dict(rows.values_list("config").annotate(n=Count("pk"))))
+
+
+def note_answers(results: Iterable[Result]) -> None:
+    """How long slow endpoints took. One whose mean falls below QUICK is slow no more."""
+    took = defaultdict(list)
+    for result in results:
+        took[result.delivery.config_id].append(result.outcome.took.total_seconds())
+    for config, seconds in took.items():
+        newest = (1 - WEIGHT) ** len(seconds)
+        mean = F("mean_answer") * newest + sum(seconds) / len(seconds) * (1 - newest)
+        OwnQueue.objects.filter(pk=config, slow=True).update(mean_answer=mean)
+    OwnQueue.objects.filter(pk__in=took, slow=True, mean_answer__lt=QUICK).update(slow=False)
 
 
 # --- The end

@@ -28,7 +28,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from uuid import UUID, uuid4
 
@@ -36,29 +36,25 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from . import apart, breaker, disabling, leases, outage, post_log, posting, sending, wake
+from . import apart, breaker, disabling, in_hand, leases, outage, post_log, posting, sending, wake
 from .choices import BULK_LANES
+from .in_hand import SLOW, Post
 from .models import LEASE, Delivery
 from .process import garbage_collected_rarely, told_to_end
 from .results import Result, ours
-from .transport import Outcome, Transport
+from .slots import FEWEST, Answers, Kind, Slots
+from .transport import Transport
 from .workers import Workers
 
 logger = logging.getLogger(__name__)
 
-# Threads: more of them cost throughput where receivers are fast, and are needed where they are slow.
-FEWEST_SLOTS, MOST_SLOTS = 4, 48
-OWN_SLOTS = MOST_SLOTS // 4  # of slow endpoints, which wait in their own queues
-BULK_SLOTS = MOST_SLOTS // 4  # of bulk reprocesses, beside those of the fresh posts, which never wait for one
-SLOW = 0.05  # seconds: an answer that takes longer makes room for more threads
 AHEAD = 24  # posts that wait ready for a thread while all answers are fast
-# In flight at most for one configuration, and as long as slots stay free.
-A_CONFIGURATION, WHILE_IDLE = 4, 8
 BATCH, BATCH_PER_SLOT = 200, 50  # rows claimed at once, at most
 RENEW_EVERY = LEASE.total_seconds() / 6
 MARGIN = LEASE.total_seconds() / 9  # of the lease that is left when the slowest answer is here
 PROBE_EVERY = 1.0  # seconds between two looks for probes that are due
 LOOK_AGAIN = 0.1  # seconds after a claim that got all there was
+LOOK = 0.02  # seconds between two looks whether anything is new
 WAIT_FOR_A_RATE = (
     1.0  # seconds that a drain without work waits for the rate of an own queue; then the clock does
 )
@@ -93,6 +89,12 @@ def drain(
 
 
 @lru_cache(maxsize=1)
+def _answers() -> Answers:
+    """How long endpoints took, as far as this process has seen."""
+    return Answers()
+
+
+@lru_cache(maxsize=1)
 def _transport_of(pid: int) -> Transport:
     return Transport()
 
@@ -109,38 +111,6 @@ def forget_transport() -> None:
         _transport_of.cache_clear()
 
 
-@dataclass(slots=True)
-class _Post:
-    """A claimed delivery on its way through the drain. Times are monotonic seconds."""
-
-    delivery: Delivery
-    keys: posting.Keys
-    claimed_at: float
-    probe: bool = False
-    trial: bool = False
-    headers: dict[str, str] = field(default_factory=dict)
-    start_by: float = 0.0  # later its answer might come after the lease
-    started_at: float = 0.0  # 0 while it waits for a thread
-    done_at: float = 0.0
-    outcome: Outcome | None = None
-
-    @property
-    def url(self) -> str:
-        return self.delivery.config.url
-
-    @property
-    def is_bulk(self) -> bool:
-        return self.delivery.lane in BULK_LANES
-
-    def is_slow(self, now: float) -> bool:
-        return 0 < self.started_at < now - SLOW
-
-    def result(self) -> Result:
-        return Result(
-            self.delivery, self.url, posting.stored(self.headers), self.outcome, self.probe, self.trial
-        )
-
-
 class _Drain:
     """One run of the engine. A post goes from `unsent` to `flying` to `landed`, and leaves when it is recorded."""
 
@@ -149,13 +119,16 @@ class _Drain:
         self.workers = Workers(self._send)
         self.claim_id: UUID = uuid4()
         self.transport = transport()
-        self.unsent: list[_Post] = []
-        self.flying: dict[int, _Post] = {}  # by the delivery's id, the oldest first
-        self.landed: list[_Post] = []
-        self.in_flight: Counter[int] = Counter()  # by configuration
-        self.bulk_flying = 0
-        self.slots = FEWEST_SLOTS
+        self.unsent: list[Post] = []
+        self.flying: dict[int, Post] = {}  # by the delivery's id, the oldest first
+        self.landed: list[Post] = []
+        self.slots = Slots()
+        self.slow: set[int] = set()  # configurations that answer slowly, as far as is known here
+        self.found_slow: set[int] = set()  # of those, by their answers and just now
+        self.part_at = 0.0
+        self.blocked = False  # whether slots are free that nothing unsent may take
         self.look_again_at = 0.0  # for more that is due
+        self.look_at = 0.0  # whether anything is new
         self.permitted_at = math.inf  # when the rate of an own queue permits its next post
         self.renew_at = time.monotonic() + RENEW_EVERY
         self.renewed_at = 0.0  # when the last good renewal began
@@ -181,6 +154,7 @@ class _Drain:
         while self._goes_on():
             self._start_what_can()
             self._collect()
+            self._part_in_time()
             self._renew_in_time()
             self._record_in_time()
             self._end_in_time()
@@ -206,22 +180,30 @@ class _Drain:
     # --- claim
 
     def _claim_more(self) -> None:
-        """Claim before what is unsent gets too little to fill the slots; beside a bulk reprocess, what is fresh."""
+        """Claim before what is unsent gets too little to fill the slots; beside what cannot start, what can."""
         now = time.monotonic()
         idle = not (self.unsent or self.flying)
-        only_fresh = len(self.unsent) >= self.slots
-        enough = only_fresh and not self.unsent[self.slots - 1].is_bulk  # the fresh ones come first
-        if enough or (now < self.look_again_at and not idle) or self.only_probes or self._is_over():
+        waiting = [post for post in self.unsent if post.kind is not Kind.SLOW] if self.slow else self.unsent
+        many = len(waiting) >= self.slots.size
+        enough = many and not self.blocked and not waiting[self.slots.size - 1].is_bulk
+        if (
+            enough
+            or self.only_probes
+            or not (idle or now >= self.look_again_at or self._sees_new(now))
+            or self._is_over()
+        ):
             return
-        limit = min(BATCH, BATCH_PER_SLOT * self.slots)
+        limit = min(BATCH, BATCH_PER_SLOT * self.slots.size)
         try:
             if outage.is_on():
                 self._claim_none_but_probes(now)
                 return
             if now >= self.probe_at:
                 self._claim_probes(now)
-            full = self._full(now, only_fresh=only_fresh)
-            rows = leases.claim(self.claim_id, limit, full, only_fresh=only_fresh)
+            full = self._full(now, only_fresh=many)
+            rows = leases.claim(
+                self.claim_id, limit, full, only_fresh=many, only_first=self._has_retries_enough()
+            )
             self._take_on(rows, now)
             self._start_what_can()
             again_in = self._claim_apart(now)
@@ -231,6 +213,7 @@ class _Drain:
             self._lose_the_database("Nothing more can be claimed.")
             return
         self.permitted_at = now + again_in
+        self.look_at = now + (LOOK if rows else LOOK_AGAIN)  # what is there cannot go, if there is anything
         if len(rows) < limit:
             self.look_again_at = min(now + LOOK_AGAIN, self.permitted_at)
         elif not self.called_for_help:
@@ -251,18 +234,29 @@ class _Drain:
         self._take_on(leases.claim_probes(self.claim_id, disabling.probes_due()), now, probe=True)
         self._take_on(leases.claim_trials(self.claim_id, breaker.probes_due()), now, trial=True)
 
+    def _sees_new(self, now: float) -> bool:
+        """A look that costs little, taken often, so that a new post need not wait while others are on their way."""
+        if now < self.look_at or self.slots.is_full():
+            return False
+        self.look_at = now + LOOK
+        try:
+            return leases.anything_new()
+        except DatabaseError:
+            return True  # the claim will see to it
+
     def _full(self, now: float, *, only_fresh: bool) -> set[int]:
-        """The configurations that have enough here: rows that wait for their turn, or answers that take long.
+        """The configurations that have enough here.
 
         `only_fresh`: of those that are fresh, since no bulk reprocess keeps its own configuration's from going.
         """
         unsent = [post for post in self.unsent if not (only_fresh and post.is_bulk)]
         flying = [post for post in self.flying.values() if not (only_fresh and post.is_bulk)]
-        waiting = Counter(post.delivery.config_id for post in unsent)
-        in_flight = Counter(post.delivery.config_id for post in flying)
-        full = {config for config, count in waiting.items() if count >= A_CONFIGURATION}
-        slow = {post.delivery.config_id for post in flying if post.is_slow(now)}
-        return full | {config for config in slow if in_flight[config] >= A_CONFIGURATION}
+        places = in_hand.full_places(flying, self.slots, now)
+        return in_hand.full_configurations(unsent, flying, now) | leases.configurations_at(places)
+
+    def _has_retries_enough(self) -> bool:
+        retries = sum(post.kind is Kind.RETRY for post in self.unsent)
+        return retries >= self.slots.size and self.slots.retries_are_full()
 
     def _take_on(
         self, deliveries: list[Delivery], claimed_at: float, *, probe: bool = False, trial: bool = False
@@ -270,15 +264,27 @@ class _Drain:
         if not deliveries:
             return
         keys = posting.Keys.of(deliveries)
-        self.unsent += [_Post(delivery, keys, claimed_at, probe, trial) for delivery in deliveries]
-        self.unsent.sort(key=lambda post: (post.is_bulk, post.delivery.priority))
+        self.unsent += [
+            Post(delivery, keys, claimed_at, self._kind_of(delivery), probe, trial) for delivery in deliveries
+        ]
+        self.unsent.sort(key=Post.urgency)
+
+    def _kind_of(self, delivery: Delivery) -> Kind:
+        if delivery.config_id in self.slow:
+            return Kind.SLOW
+        if delivery.lane in BULK_LANES:
+            return Kind.BULK
+        return Kind.RETRY if delivery.tries else Kind.FIRST
 
     def _claim_apart(self, now: float) -> float:
         """From the own queues; in how many seconds the rate of one of them permits the next post."""
-        here = Counter(post.delivery.config_id for post in (*self.unsent, *self.flying.values()))
-        rows, again_in = leases.claim_apart(self.claim_id, BATCH, OWN_SLOTS, here, A_CONFIGURATION)
-        self._take_on(rows, now)
-        return again_in
+        here = Counter(post.config for post in (*self.unsent, *self.flying.values()))
+        slow_here = sum(post.kind is Kind.SLOW for post in self.unsent) + self.slots.taken[Kind.SLOW]
+        room = apart.Room(BATCH, self.slots.slow_ones() - slow_here, here)
+        heads = leases.claim_apart(self.claim_id, room)
+        self.slow |= heads.slow
+        self._take_on(heads.deliveries, now)
+        return heads.again_in
 
     def _waits_for_a_rate(self) -> bool:
         """Whether an own queue has posts that its rate permits so soon that it is worth waiting for."""
@@ -288,43 +294,32 @@ class _Drain:
 
     def _start_what_can(self) -> None:
         """Fill the slots, most urgent first: each configuration up to its share, then beyond while slots are free."""
-        for most in (A_CONFIGURATION, WHILE_IDLE):
+        shares = settings.DELIVERY_SLOTS_OF_A_CONFIGURATION, settings.DELIVERY_SLOTS_WHILE_IDLE
+        self.slots.ahead = AHEAD if self.slots.size == FEWEST else 0
+        for share in shares:
             kept = []
             for place, post in enumerate(self.unsent):
-                if self.ended or not self._has_slot(post):  # nor has any behind it: they are sorted
+                if self.ended or (post.kind is not Kind.SLOW and self.slots.is_full()):
                     kept += self.unsent[place:]
                     break
-                if self.in_flight[post.delivery.config_id] < most:
-                    if not self._start(post):
-                        kept.append(post)
-                else:
+                if not (self.slots.may_start(post, share) and self._start(post)):
                     kept.append(post)
             self.unsent = kept
+        self.blocked = bool(self.unsent) and not self.slots.is_full()
 
-    def _has_slot(self, post: _Post) -> bool:
-        """Fresh posts have all slots to themselves; a bulk reprocess has those that they leave, and no more than its own."""
-        if post.is_bulk:
-            return self.bulk_flying < BULK_SLOTS and len(self.flying) < self.slots
-        return len(self.flying) - self.bulk_flying < self.slots + self._ahead()
-
-    def _ahead(self) -> int:
-        """How many may wait ready for a thread: behind a slow answer, or one of a bulk reprocess, none."""
-        return AHEAD if self.slots == FEWEST_SLOTS and not self.bulk_flying else 0
-
-    def _start(self, post: _Post) -> bool:
+    def _start(self, post: Post) -> bool:
         """False, and the drain ends, if the lease might run out before the answer is here."""
         post.start_by = max(post.claimed_at, self.renewed_at) + lease_left_to_start()
         if time.monotonic() > post.start_by:
             self.ended = True
             return False
         self.flying[post.delivery.pk] = post
-        self.in_flight[post.delivery.config_id] += 1
-        self.bulk_flying += post.is_bulk
+        self.slots.take(post)
         self.workers.give(post)
-        self.workers.at_least(min(self.slots + self.bulk_flying, len(self.flying)))
+        self.workers.at_least(min(self.slots.threads(), len(self.flying)))
         return True
 
-    def _send(self, post: _Post) -> None:
+    def _send(self, post: Post) -> None:
         """In a thread of its own: no database, all that is needed was read with the claim.
 
         It stays without an outcome if it came to the thread too late.
@@ -348,33 +343,68 @@ class _Drain:
         """Wait for an answer, but no longer than until something else may be due; take all that are there."""
         if not self.flying:
             return
-        for post in self.workers.done(timeout=SLOW if self.landed or self.unsent else TICK):
+        soon = LOOK if not self.slots.is_full() else SLOW
+        for post in self.workers.done(timeout=soon):
             self._land(post)
         self._grow()
 
-    def _land(self, post: _Post) -> None:
+    def _land(self, post: Post) -> None:
         self._no_longer_flying(post)
         if post.outcome is None:
             self.ended = True
             self.unsent.append(post)
             return
         self.landed.append(post)
-        if post.done_at - post.started_at < SLOW:
-            self.slots = max(FEWEST_SLOTS, self.slots - 1)
+        took = post.done_at - post.started_at
+        if took < SLOW and post.kind is not Kind.SLOW:
+            self.slots.size = max(FEWEST, self.slots.size - 1)
+        if post.config not in self.slow and _answers().note(post.config, took):
+            self.found_slow.add(post.config)
 
-    def _no_longer_flying(self, post: _Post) -> None:
+    def _no_longer_flying(self, post: Post) -> None:
         del self.flying[post.delivery.pk]
-        self.in_flight[post.delivery.config_id] -= 1
-        self.bulk_flying -= post.is_bulk
+        self.slots.free(post)
 
     def _grow(self) -> None:
         """More slots where half of them or more wait for slow answers while others want to start."""
-        now = time.monotonic()
-        slow = sum(post.is_slow(now) for post in self.flying.values())
+        now, slots = time.monotonic(), self.slots
+        slow = sum(post.kind is not Kind.SLOW and post.takes(now, SLOW) for post in self.flying.values())
         wanted = self.unsent or self.workers.waiting()
-        if wanted and len(self.flying) >= self.slots and slow * 2 >= self.slots:
-            self.slots = min(MOST_SLOTS, self.slots + FEWEST_SLOTS)
-            self.workers.at_least(min(self.slots + self.bulk_flying, len(self.flying)))
+        if wanted and slots.front() + slots.taken[Kind.BULK] >= slots.size and slow * 2 >= slots.size:
+            slots.size = min(settings.DELIVERY_SLOTS, slots.size + FEWEST)
+            self.workers.at_least(min(slots.threads(), len(self.flying)))
+
+    # --- those that take long
+
+    def _part_in_time(self) -> None:
+        """Give an endpoint that is slow, or for which many wait here, its own queue, and what of it waits here back."""
+        now = time.monotonic()
+        if self.ended or (now < self.part_at and not self.found_slow):
+            return
+        self.part_at = now + SLOW
+        flying = list(self.flying.values())
+        slow = self.found_slow | in_hand.hanging(flying, now) - self.slow
+        crowded = in_hand.crowded(self.unsent, flying, now)
+        if not slow | crowded:
+            return
+        apart_now = slow | crowded
+        leaving = [p for p in self.unsent if p.config in apart_now and not (p.probe or p.trial)]
+        try:
+            apart.begin(crowded)
+            apart.begin(slow, slow=True, mean_answer=in_hand.HANGS)
+            leases.give_back(self.claim_id, [post.delivery for post in leaving], aside=True)
+        except DatabaseError:
+            self._lose_the_database("What takes long is not moved out of the way.")
+            return
+        gone = {post.delivery.pk for post in leaving}
+        self.unsent = [post for post in self.unsent if post.delivery.pk not in gone]
+        for post in self.flying.values():
+            if post.config in slow and post.kind is not Kind.SLOW:
+                self.slots.now_slow(post)
+        self.slow |= slow
+        for config in slow:
+            _answers().forget(config)
+        self.found_slow.clear()
 
     # --- keep the lease
 
@@ -490,6 +520,8 @@ class _Drain:
     def _count(self, recorded: Sequence[Result]) -> None:
         self.made += len(recorded)
         post_log.say(recorded)
+        if self.slow:
+            apart.note_answers([result for result in recorded if result.delivery.config_id in self.slow])
         if self.told is not None:
             self.told(recorded)
 

@@ -5,9 +5,8 @@ first that the claim still is its own.
 """
 
 import logging
-import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -24,9 +23,11 @@ from .choices import FINISHED, Lane
 from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, HeldHost, State
 from .reprocessing import OUT_OF_BULK, BulkReprocess, discarded_or_as_before, held_or_as_before
 from .results import Result
+from .slots import Place, place_of
 
 logger = logging.getLogger(__name__)
 
+NEWEST = 4  # of so many posts in a backlog, one is of the newest
 MOVES = 10  # batches that one claim moves aside, at most
 
 # What recording writes; the claim ends with it.
@@ -112,48 +113,81 @@ def settle_strays() -> int:
 
 
 def claim(
-    claim_id: UUID, limit: int, full: Iterable[int] = (), *, only_fresh: bool = False
+    claim_id: UUID,
+    limit: int,
+    full: Iterable[int] = (),
+    *,
+    only_fresh: bool = False,
+    only_first: bool = False,
 ) -> list[Delivery]:
-    """Up to `limit` posts that are due, most urgent first, now ours. `full`: configurations to leave out.
+    """Posts that are due, most urgent first, now ours. `full`: configurations to leave out.
 
-    `only_fresh`: nothing of a bulk reprocess. What it meets of a configuration that has its own queue, it moves there.
+    Up to `limit`; where there are more, a few of the newest besides, so that what arises now does not wait until an
+    old backlog is done. `only_fresh`: nothing of a bulk reprocess; `only_first`: no retries. What it meets of a
+    configuration that has its own queue, it moves there.
     """
     front = Delivery.objects.due().in_front().in_turn().to_open_hosts()
     front = front.filter(config__state=ConfigState.ON).exclude(config__in=full)
+    if only_first:
+        front = front.filter(next_try_at=None)
     if only_fresh:
         front = front.filter(lane=Lane.FRESH)
     else:
         front = front.exclude(bulk__in=BulkReprocess.objects.halted().values("pk"), state_before__gt="")
-    front = front.most_urgent_first()
     for _ in range(MOVES):
         with writing.soon(), transaction.atomic():
-            met = front.annotate(is_apart=apart.has_own_queue()).unlocked()[:limit]
-            met = list(met.values_list("pk", "config_id", "is_apart"))
-            others = {config for _pk, config, is_apart in met if is_apart}
+            met = _meet(front, limit)
+            others = {config for _pk, config, _priority, is_apart in met if is_apart}
             if others:
-                apart.move_aside(front, others)
-            pks = [pk for pk, config, _is_apart in met if config not in others]
+                apart.move_aside(front.most_urgent_first(), others)
+            pks = [pk for pk, config, *_ in met if config not in others]
             _make_ours(pks, claim_id)
         if pks or not others:
             return _whole(pks, claim_id)
     return []
 
 
-def claim_apart(
-    claim_id: UUID, room: int, slow_room: int, here: Mapping[int, int], slow_share: int
-) -> tuple[list[Delivery], float]:
-    """The first posts of own queues, now ours; and in how many seconds a rate permits the next, infinite for none.
+def _meet(front: DeliveryQuerySet, limit: int) -> list[tuple[int, int, int, bool]]:
+    """Of each: id, configuration, priority, whether it has its own queue."""
+    front = front.annotate(is_apart=apart.has_own_queue()).unlocked()
+    facts = ("pk", "config_id", "priority", "is_apart")
+    met = list(front.most_urgent_first().values_list(*facts)[:limit])
+    if len(met) < limit or limit < NEWEST:
+        return met
+    last, _config, priority, _is_apart = met[-1]
+    newer = front.filter(lane=Lane.FRESH, priority=priority, next_try_at=None, pk__gt=last)
+    return met + list(newer.newest_of_the_front().values_list(*facts)[: limit // NEWEST])
 
-    The arguments are those of `apart.heads`.
-    """
-    if not (
-        apart.there_are_any() and apart.with_due_posts().exists()
-    ):  # so that it takes no write lock where there is nothing to do
-        return [], math.inf
+
+def claim_apart(claim_id: UUID, room: apart.Room) -> apart.Heads:
+    """The first posts of own queues, now ours."""
+    if not apart.there_are_any():
+        return apart.Heads()
+    ready, again_in = apart.that_may_send(room)
+    if not ready:  # so that it takes no write lock where there is nothing to do
+        return apart.Heads(again_in=again_in)
     with writing.soon(), transaction.atomic():
-        heads = apart.heads(room, slow_room, here, slow_share)
-        _make_ours(heads.pks, claim_id)
-    return _whole(heads.pks, claim_id), heads.again_in
+        pks, slow = apart.heads(ready, room)
+        _make_ours(pks, claim_id)
+    return apart.Heads(_whole(pks, claim_id), slow, again_in)
+
+
+def _new() -> DeliveryQuerySet:
+    return Delivery.objects.in_front().filter(state=State.WAITING, next_try_at=None)
+
+
+def anything_new() -> bool:
+    """Whether first tries wait in front, be it that they cannot go at present."""
+    return standing.any_row(_new)
+
+
+def configurations_at(places: Collection[Place]) -> set[int]:
+    """Those of these accounts and hosts."""
+    if not places:
+        return set()
+    configs = WebhookConfig.objects.not_removed().filter(owner__in={owner for owner, _host in places})
+    rows = configs.values_list("pk", "owner_id", "url")
+    return {pk for pk, owner, url in rows if place_of(owner, url) in places}
 
 
 def claim_probes(claim_id: UUID, pks: Sequence[int]) -> list[Delivery]:
@@ -218,15 +252,21 @@ def renew(claim_id: UUID) -> int:
     return _held_by(claim_id).update(lease_until=Now() + Value(LEASE, models.DurationField()))
 
 
-def give_back(claim_id: UUID, deliveries: Iterable[Delivery], *, probes: bool = False) -> int:
-    """What was claimed and not begun is as before: due, or held where it was a probe. No try is counted."""
+def give_back(
+    claim_id: UUID, deliveries: Iterable[Delivery], *, probes: bool = False, aside: bool = False
+) -> int:
+    """What was claimed and not begun is as before: due, or held where it was a probe. No try is counted.
+
+    `aside`: it waits in its configuration's own queue from now on.
+    """
     pks = [delivery.pk for delivery in deliveries]
     if not pks:
         return 0
     theirs = _held_by(claim_id).filter(pk__in=pks)
     with transaction.atomic():
         _discard_redacted(theirs)
-        moved = theirs.update(state=State.HELD if probes else State.WAITING, claim_id=None, lease_until=None)
+        as_before = {"state": State.HELD if probes else State.WAITING, "claim_id": None, "lease_until": None}
+        moved = theirs.update(**as_before, **({"lane": apart.ASIDE} if aside else {}))
         bulk.settle()
     return moved
 

@@ -179,6 +179,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def most_urgent_first(self) -> "DeliveryQuerySet":
         return self.order_by("lane", "priority", F("next_try_at").asc(nulls_first=True), "pk")
 
+    def newest_of_the_front(self) -> "DeliveryQuerySet":
+        """Of one lane and priority: the index of the claim, read backwards."""
+        return self.order_by("-lane", "-priority", F("next_try_at").desc(nulls_last=True), "-pk")
+
     def lease_ran_out(self) -> "DeliveryQuerySet":
         """Claimed by a worker that renews no more. A lease far ahead is one from before the clock was set back."""
         far_ahead = Now() + models.Value(LEASE_LIMIT, models.DurationField())

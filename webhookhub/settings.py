@@ -213,6 +213,17 @@ DELIVERY_CIRCUIT_RATE = env.float("DELIVERY_CIRCUIT_RATE", 5.0)
 DELIVERY_DRAIN_BUDGET = 15.0  # seconds after which a job hands on to the next
 # Of a claim, renewed as long as anything of it is unfinished. The time limit of one post, and some, fits in.
 DELIVERY_LEASE = timedelta(seconds=env.float("DELIVERY_LEASE", 45.0))
+# Posts under way at once in each worker process, while answers take long. docs/fairness.md has the rules.
+DELIVERY_SLOTS = env.int("DELIVERY_SLOTS", 48)
+DELIVERY_SLOTS_OF_A_CONFIGURATION = env.int("DELIVERY_SLOTS_OF_A_CONFIGURATION", 4)
+DELIVERY_SLOTS_WHILE_IDLE = env.int(
+    "DELIVERY_SLOTS_WHILE_IDLE", 8
+)  # of a configuration, while slots are free
+DELIVERY_SLOTS_OF_A_PLACE = env.int("DELIVERY_SLOTS_OF_A_PLACE", 8)  # of one account at one host
+# Shares of the slots that posts of a kind may take, so that some are left for first tries.
+DELIVERY_RETRY_SHARE = env.float("DELIVERY_RETRY_SHARE", 0.5)
+DELIVERY_BULK_SHARE = env.float("DELIVERY_BULK_SHARE", 0.25)
+DELIVERY_SLOW_SHARE = env.float("DELIVERY_SLOW_SHARE", 0.25)
 # Private networks that may be posted to all the same, e.g. 10.1.0.0/16. None, unless set.
 DELIVERY_ALLOWED_NETWORKS = [ip_network(net) for net in env.list("DELIVERY_ALLOWED_NETWORKS", default=[])]
 DELIVERY_ALLOWED_PORTS = env.list("DELIVERY_ALLOWED_PORTS", int, [80, 443, 3000, 5678, 8080, 8443])

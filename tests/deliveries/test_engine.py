@@ -13,6 +13,7 @@ from configurations.models import State as ConfigState
 from deliveries import disabling, engine, leases
 from deliveries.contract import signing
 from deliveries.models import Delivery, Event, Problem, State
+from deliveries.slots import Slots
 from deliveries.transport import Outcome
 from sales.statuses import SaleStatus
 from tests import factories
@@ -206,7 +207,9 @@ def test_a_poison_payload_fails_as_ours_and_the_others_go(receiver, sell):
 
 
 def test_approved_goes_first_then_what_takes_access_away_then_the_rest(receiver, sell, monkeypatch):
-    monkeypatch.setattr(engine, "FEWEST_SLOTS", 1)
+    monkeypatch.setattr(engine, "AHEAD", 0)
+    monkeypatch.setattr(engine, "Slots", lambda: Slots(size=1))
+    monkeypatch.setattr(engine, "FEWEST", 1)
     for status in (SaleStatus.BILLET_PRINTED, SaleStatus.REFUNDED, SaleStatus.APPROVED):
         sell(status=status)
     engine.drain()

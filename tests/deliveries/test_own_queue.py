@@ -11,16 +11,17 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from configurations.models import WebhookConfig
-from deliveries import apart, bulk, engine, leases, tasks
+from deliveries import apart, bulk, engine, in_hand, leases, slots, tasks
 from deliveries.choices import Lane
 from deliveries.circuit import Phase
 from deliveries.models import Delivery, DeliveryAttempt, OwnQueue, State
 from sales.statuses import SaleStatus
 from tests import factories
-from tests.receiver import Answer
+from tests.receiver import Answer, Receiver
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
+ROOM = apart.Room(posts=10, slow_posts=10, here={})
 
 
 def lanes(config):
@@ -164,7 +165,7 @@ def test_it_stays_as_long_as_many_wait(config, product, monkeypatch):
 def test_it_stays_as_long_as_a_post_of_it_is_on_its_way(config, sell):
     apart.begin([config.pk])
     sell()
-    leases.claim_apart(uuid4(), 10, 10, {}, 4)
+    leases.claim_apart(uuid4(), ROOM)
     apart.settle()
     assert OwnQueue.objects.exists()
 
@@ -190,7 +191,7 @@ def test_in_it_what_is_most_urgent_goes_first_and_a_bulk_reprocess_last(config, 
     fresh = factories.make_sale(product)
     leases.claim(uuid4(), 10)  # moves the bulk's aside
     assert lanes(config) == [Lane.OWN, Lane.OWN, Lane.OWN_BULK]
-    deliveries, _ = leases.claim_apart(uuid4(), 10, 10, {}, 4)
+    deliveries = leases.claim_apart(uuid4(), ROOM).deliveries
     assert [delivery.event.sale_id for delivery in deliveries] == [fresh.pk, second.pk, first.pk]
 
 
@@ -259,3 +260,94 @@ def test_others_are_not_held_up_by_a_rate(receiver, config, other, product):
     factories.make_sales(product, 5)
     engine.drain(budget=1)
     assert other.deliveries.filter(state=State.DELIVERED).count() == 5
+
+
+# --- endpoints that take long
+
+
+@pytest.fixture
+def slow():
+    with Receiver() as slow:
+        yield slow
+
+
+def test_an_endpoint_that_hangs_is_moved_out_of_the_way_and_the_others_go(
+    receiver, slow, config, product, monkeypatch
+):
+    """More wait for it than a drain has slots for, and of each only its share is on its way."""
+    monkeypatch.setattr(in_hand, "HANGS", 0.1)
+    slow.answers(Answer(delay=5))
+    hanging = factories.make_config(url=slow.url)
+    theirs = factories.make_product(hanging.owner)
+    factories.make_sales(theirs, 100)
+    factories.make_sales(product, 5)
+    engine.drain(stop=lambda: len(receiver.posts) >= 5 and OwnQueue.objects.filter(slow=True).exists())
+    assert len(receiver.posts) == 5
+    assert OwnQueue.objects.get().pk == hanging.pk
+    assert len(slow.posts) <= 8
+    assert hanging.deliveries.filter(state=State.WAITING, lane=Lane.OWN).count() == 100 - len(slow.posts)
+
+
+def test_of_a_slow_endpoint_all_workers_together_send_its_share(slow, product):
+    slow.answers(Answer(delay=1))
+    apart.begin([factories.make_config(product.owner, url=slow.url).pk], slow=True, mean_answer=5)
+    factories.make_sales(product, 10)
+    here = [leases.claim_apart(uuid4(), ROOM).deliveries for _ in range(3)]
+    assert [len(deliveries) for deliveries in here] == [4, 0, 0]
+
+
+def test_a_slow_endpoint_that_is_quick_again_comes_back(receiver, config, product):
+    apart.begin([config.pk], slow=True, mean_answer=3)
+    factories.make_sales(product, 12)
+    assert engine.drain() == 12
+    assert not OwnQueue.objects.exists()
+
+
+def test_a_slow_endpoint_stays_apart_as_long_as_it_is_slow(receiver, config, product):
+    receiver.answers(Answer(delay=0.6))
+    apart.begin([config.pk], slow=True, mean_answer=3)
+    factories.make_sales(product, 4)
+    assert engine.drain() == 4
+    assert OwnQueue.objects.get().slow
+    assert 0.6 < OwnQueue.objects.get().mean_answer < 3
+
+
+def test_an_endpoint_that_answers_slowly_three_times_is_slow(receiver, sell, monkeypatch):
+    monkeypatch.setattr(slots, "SLOW_MEAN", 0.3)
+    receiver.answers(Answer(delay=0.4))
+    for _ in range(3):
+        sell()
+        engine.drain()
+    assert OwnQueue.objects.get().slow
+
+
+def test_of_one_account_at_one_host_only_so_many_are_on_their_way(slow, product, settings):
+    settings.DELIVERY_SLOTS_OF_A_PLACE = 3
+    slow.answers(Answer(delay=3))
+    for _ in range(4):
+        factories.make_config(product.owner, url=slow.url)
+    other = factories.make_config(url=slow.url)  # of another account, at the same host
+    factories.make_sales(product, 4)
+    factories.make_sales(factories.make_product(other.owner), 4)
+    engine.drain(stop=lambda: len(slow.posts) >= 6)
+    ours = other.deliveries.filter(state=State.DELIVERED).count()
+    assert (len(slow.posts), ours) == (6, 3)
+
+
+# --- old and new
+
+
+def test_where_much_waits_some_of_the_newest_go_with_the_oldest(config, product):
+    factories.make_sales(product, 60)
+    waiting = list(config.deliveries.order_by("pk").values_list("pk", flat=True))
+    claimed = {delivery.pk for delivery in leases.claim(uuid4(), 20)}
+    assert claimed == {*waiting[:20], *waiting[-5:]}
+
+
+def test_retries_that_have_enough_are_left_out_of_the_claim(receiver, config, sell, clock):
+    receiver.answers(500)
+    sell()
+    engine.drain()
+    clock.forward(minutes=1)
+    fresh = sell()
+    assert [d.pk for d in leases.claim(uuid4(), 10, only_first=True)] == [fresh.pk]

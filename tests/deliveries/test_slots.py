@@ -1,0 +1,117 @@
+"""How the slots of a drain are shared out: a pure account of what is under way."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from deliveries.slots import Answers, Kind, Slots
+
+
+@dataclass
+class Post:
+    kind: Kind = Kind.FIRST
+    config: int = 1
+    place: tuple[int, str] = (1, "example.com")
+
+
+@pytest.fixture(autouse=True)
+def _twenty_slots(settings):
+    settings.DELIVERY_SLOTS = 20
+    settings.DELIVERY_SLOTS_OF_A_PLACE = 8
+    settings.DELIVERY_RETRY_SHARE, settings.DELIVERY_BULK_SHARE, settings.DELIVERY_SLOW_SHARE = (
+        0.5,
+        0.25,
+        0.25,
+    )
+
+
+def start(slots, kind=Kind.FIRST, *, most=100, of=None):
+    """How many posts of a kind may start, each of a configuration, an account and a host of its own unless `of` says."""
+    for started in range(most):
+        post = Post(kind, *(of or (started, (started, "example.com"))))
+        if not slots.may_start(post, 4):
+            return started
+        slots.take(post)
+    return most
+
+
+def test_first_tries_may_use_all_slots():
+    assert start(Slots(size=20)) == 20
+
+
+def test_retries_may_use_half_of_them_and_first_tries_the_rest():
+    slots = Slots(size=20)
+    assert start(slots, Kind.RETRY) == 10
+    assert slots.retries_are_full()
+    assert start(slots) == 10
+    assert slots.is_full()
+
+
+def test_a_bulk_reprocess_takes_a_quarter_of_what_is_left_over_and_first_tries_do_not_wait_for_it():
+    slots = Slots(size=20)
+    assert start(slots, Kind.BULK) == 5
+    assert start(slots) == 20
+    assert start(Slots(size=4), Kind.BULK) == 4
+
+
+def test_where_first_tries_take_all_a_bulk_reprocess_waits():
+    slots = Slots(size=20)
+    start(slots)
+    assert start(slots, Kind.BULK) == 0
+
+
+def test_slow_endpoints_have_a_quarter_beside_the_others():
+    slots = Slots(size=20)
+    one = (99, (99, "slow.example.com"))
+    assert start(slots, Kind.SLOW, of=one) == 4
+    assert start(slots) == 20
+    assert slots.threads() == 24
+
+
+def test_each_slow_endpoint_has_two_while_half_of_all_are_not_theirs():
+    slots = Slots(size=20)
+    started = [start(slots, Kind.SLOW, most=4, of=(n, (n, "slow.example.com"))) for n in range(8)]
+    assert started == [4, 2, 2, 2, 0, 0, 0, 0]
+
+
+def test_a_post_that_turns_out_to_be_slow_gives_its_slot_back():
+    slots, post = Slots(size=1), Post()
+    slots.take(post)
+    assert slots.is_full()
+    slots.now_slow(post)
+    assert not slots.is_full()
+    slots.free(post)
+    assert not +slots.taken
+
+
+def test_a_configuration_has_its_share_and_a_place_has_its_own():
+    slots = Slots(size=20)
+    place = (1, "hooks.zapier.com")
+    assert start(slots, of=(1, place)) == 4
+    assert start(slots, of=(2, place)) == 4
+    assert start(slots, of=(3, place)) == 0  # eight of one account at one host
+    assert start(slots, of=(4, (2, "hooks.zapier.com"))) == 4  # which is not another account's affair
+
+
+@pytest.mark.parametrize(
+    ("answers", "slow"),
+    [
+        ([5, 5], False),  # too few to judge by
+        ([5, 5, 5], True),
+        ([0.2] * 10, False),
+        ([0.6, 0.6, 0.6, 0.6], False),
+        ([0.6, 0.6, 0.6, 0.6, 15], True),
+        ([15, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01], False),
+        ([0.01, 15, 0.01], False),
+    ],
+)
+def test_an_endpoint_is_slow_by_the_mean_of_its_answers(answers, slow):
+    seen = Answers()
+    assert [seen.note(1, seconds) for seconds in answers][-1] is slow
+
+
+def test_of_quick_endpoints_nothing_is_kept():
+    seen = Answers()
+    for seconds in (0.01, 0.02, 0.3, *[0.01] * 9):
+        seen.note(1, seconds)
+    assert not seen.of

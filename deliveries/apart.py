@@ -174,7 +174,8 @@ def note_answers(results: Iterable[Result]) -> None:
         newest = (1 - WEIGHT) ** len(seconds)
         mean = F("mean_answer") * newest + sum(seconds) / len(seconds) * (1 - newest)
         OwnQueue.objects.filter(pk=config, slow=True).update(mean_answer=mean)
-    OwnQueue.objects.filter(pk__in=took, slow=True, mean_answer__lt=QUICK).update(slow=False)
+    if took:
+        OwnQueue.objects.filter(pk__in=took, slow=True, mean_answer__lt=QUICK).update(slow=False)
 
 
 # --- The end

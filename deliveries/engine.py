@@ -388,16 +388,13 @@ class _Drain:
         if not slow | crowded:
             return
         apart_now = slow | crowded
-        leaving = [p for p in self.unsent if p.config in apart_now and not (p.probe or p.trial)]
         try:
             apart.begin(crowded)
             apart.begin(slow, slow=True, mean_answer=in_hand.HANGS)
-            leases.give_back(self.claim_id, [post.delivery for post in leaving], aside=True)
         except DatabaseError:
             self._lose_the_database("What takes long is not moved out of the way.")
             return
-        gone = {post.delivery.pk for post in leaving}
-        self.unsent = [post for post in self.unsent if post.delivery.pk not in gone]
+        self._keep_from(apart_now, aside=True)
         for post in self.flying.values():
             if post.config in slow and post.kind is not Kind.SLOW:
                 self.slots.now_slow(post)
@@ -444,17 +441,13 @@ class _Drain:
             self._lose_the_database("What has not begun is left to its lease.")
         self.unsent.clear()
 
-    def _keep_from(self, configs: set[int]) -> None:
-        """What was claimed for these endpoints, which fail, and has not begun goes back, but for probes."""
-        theirs = [
-            post
-            for post in self.unsent
-            if post.delivery.config_id in configs and not (post.probe or post.trial)
-        ]
+    def _keep_from(self, configs: set[int], *, aside: bool = False) -> None:
+        """What was claimed for these endpoints and has not begun goes back, but for probes; or into their own queues."""
+        theirs = [post for post in self.unsent if post.config in configs and not (post.probe or post.trial)]
         if not theirs:
             return
         try:
-            leases.give_back(self.claim_id, [post.delivery for post in theirs])
+            leases.give_back(self.claim_id, [post.delivery for post in theirs], aside=aside)
         except DatabaseError:
             self._lose_the_database("What has not begun is left to its lease.")
         gone = {post.delivery.pk for post in theirs}
@@ -520,10 +513,15 @@ class _Drain:
     def _count(self, recorded: Sequence[Result]) -> None:
         self.made += len(recorded)
         post_log.say(recorded)
-        if self.slow:
-            apart.note_answers([result for result in recorded if result.delivery.config_id in self.slow])
+        self._note_answers([result for result in recorded if result.delivery.config_id in self.slow])
         if self.told is not None:
             self.told(recorded)
+
+    def _note_answers(self, of_slow_ones: Sequence[Result]) -> None:
+        try:
+            apart.note_answers(of_slow_ones)
+        except DatabaseError:
+            self._lose_the_database("It is not noted how long slow endpoints took.")
 
 
 def lease_left_to_start() -> float:

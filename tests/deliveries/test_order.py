@@ -328,7 +328,7 @@ def test_no_refund_is_a_probe_while_its_approved_is_on_its_way(config, sell, ref
 
 
 class Moody(Receiver):
-    """Answers 500 to the half of all, whatever they are."""
+    """Refuses the half of all, whatever they are, and by their own fault: no circuit opens for that."""
 
     def __init__(self):
         super().__init__()
@@ -336,7 +336,7 @@ class Moody(Receiver):
 
     def _got(self, post):
         super()._got(post)
-        return Answer(500 if self.chance.random() < 0.5 else 200)
+        return Answer(422 if self.chance.random() < 0.5 else 200)
 
 
 def assert_in_order():

@@ -115,7 +115,7 @@ NOBODYS = {
     "configurations": "Token.value Token.next_value WebhookConfig.name WebhookConfig.url WebhookConfig.host "
     "WebhookConfig.events WebhookConfig.version WebhookConfig.secret WebhookConfig.previous_secret WebhookConfig.state "
     "WebhookConfig.disabled_because",
-    "deliveries": "AttemptCounter.totals HeldHost.host Home.mark SamplePost.url SamplePost.problem SamplePost.webhook_id SamplePost.type "
+    "deliveries": "HeldHost.host Home.mark SamplePost.url SamplePost.problem SamplePost.webhook_id SamplePost.type "
     "SamplePost.audience SamplePost.version SamplePost.body SamplePost.request_headers BulkReprocess.state Tally.event "
     "Tally.state Event.type Event.mismatches Event.product_name Event.transaction_code Event.currency "
     "Delivery.webhook_id Delivery.audience Delivery.version Delivery.state Delivery.state_before Delivery.opens "

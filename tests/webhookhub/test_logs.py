@@ -115,6 +115,10 @@ def lines(caplog):
 
 @pytest.mark.django_db(transaction=True)
 class TestAPost:
+    @pytest.fixture(autouse=True)
+    def _with_its_line(self, settings):
+        settings.LOG_POSTS = True
+
     @pytest.fixture
     def config(self, receiver, producer):
         return factories.make_config(producer, url=f"{receiver.url}?key=abc123")

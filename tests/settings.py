@@ -29,6 +29,7 @@ os.environ |= {
     "CLUSTER_NAME": f"test-{_RUN}-{_WORKER}",
     "CACHE_DIR": str(_DIR / f"cache-{_WORKER}"),
     "SQLITE_SYNCHRONOUS": os.environ.get("TEST_SQLITE_SYNCHRONOUS", "OFF"),
+    "LOG_POSTS": "False",  # thousands of lines, which a test that fails would show
     "STATIC_ROOT": str(_STATIC),
 }
 os.environ.setdefault("DATABASE_URL", f"sqlite:///{_DIR / 'db.sqlite3'}")

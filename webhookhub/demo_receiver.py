@@ -23,6 +23,7 @@ ANSWERS = {
     "200": "200 OK",
     "404": "404 Not Found",
     "419": "419 (Laravel's CSRF check)",
+    "422": "422 (it finds the post wrong)",
     "500": "500 Server Error",
     "hang": "hang: never answer",
     "close": "close: hang up",

@@ -38,7 +38,7 @@ def test_the_keys_of_a_batch_cost_a_few_queries_however_many_there_are(
     factories.make_sale(product)
     Token.objects.create(seller=producer)
     deliveries = list(Delivery.objects.all())
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(2):
         keys = posting.Keys.of(deliveries)
     assert len(keys.secrets) == 5
 

@@ -11,6 +11,8 @@ from django_q.models import OrmQ
 
 from deliveries.queue import SqliteQueue
 
+from .cluster_process import wait_until
+
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.skipif(not settings.ON_SQLITE or settings.ON_REDIS, reason="It is about SQLite's queue."),
@@ -27,6 +29,7 @@ def queue() -> SqliteQueue:
 
 def test_a_job_is_found_by_the_next_look_and_given_out_once(queue):
     pk = queue.enqueue("a job")
+    wait_until(queue._has_any, "the job is not seen.")  # of the present millisecond it is not yet
     assert queue.dequeue() == [(pk, "a job")]
     assert queue.dequeue() is None
 

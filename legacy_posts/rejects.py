@@ -33,7 +33,16 @@ class Rejects:
             self._writer.writerow([record.line, reason, *self._others(record.cells)])
         else:
             values = _object(record) | {"line": record.line, "reason": reason}
-            file.write(json.dumps(values, ensure_ascii=False) + "\n")
+            file.write(self._as_json(values) + "\n")
+
+    def _as_json(self, values: dict[str, Any]) -> str:
+        """Half a character, which JSON can spell and no file can hold, stays spelled."""
+        text = json.dumps(values, ensure_ascii=False)
+        try:
+            text.encode(self._encoding, self.source.encoding.errors)
+        except UnicodeEncodeError:
+            return json.dumps(values)
+        return text
 
     def close(self) -> None:
         if self._file:

@@ -45,7 +45,7 @@ def make(texts: list[str] | None = None) -> Hostile:
     owner, affiliate = factories.make_seller(), factories.make_seller()
     made = Hostile(owner, affiliate, [], [], [], [], [], "hostile.example.com")
     for n, text in enumerate(texts):
-        _make(made, [text, *texts[n + 1 :], *texts[:n]], text)
+        _make(made, [text, *TEXTS[n + 1 :], *TEXTS[:n]], text)
     # Last, so that the rows above are each others'.
     Seller.objects.filter(pk=owner.pk).update(name=texts[0][:200], document=texts[1][:20])
     Seller.objects.filter(pk=affiliate.pk).update(name=texts[1][:200])

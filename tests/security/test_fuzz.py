@@ -249,7 +249,7 @@ def test_no_request_is_answered_by_500(rows, role):
     assert Delivery.objects.count() == there
 
 
-@pytest.mark.parametrize("role", ["producer"])
+@pytest.mark.parametrize("role", ["producer", "staff"])
 def test_every_parameter_takes_what_is_tricky(rows, role):
     """Not by chance: each parameter that a page shows is asked for with a few values that break parsers."""
     pages = Pages(client_of(role, rows), rows, addresses_for(staff=role == "staff"))

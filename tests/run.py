@@ -5,6 +5,7 @@ them now and then. What fails beside others and passes alone is named at the end
 has failed.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,8 @@ def _last_failed(arguments: Sequence[str], environment: Mapping[str, str] | None
     """Their ids, as pytest's cache has them."""
     only = ("--last-failed", "--last-failed-no-failures", "none", "--collect-only", "--quiet")
     command = [sys.executable, "-m", "pytest", "-p", "no:xdist", *only, *arguments]
-    listed = subprocess.run(command, env=environment, capture_output=True, text=True).stdout
+    plain = {name: value for name, value in (environment or os.environ).items() if name != "PYTEST_ADDOPTS"}
+    listed = subprocess.run(command, env=plain, capture_output=True, text=True).stdout
     return [line for line in listed.splitlines() if "::" in line]
 
 

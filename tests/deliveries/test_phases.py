@@ -138,7 +138,8 @@ def test_an_answer_that_does_not_come_is_all_waiting(receiver, settings):
     assert outcome.problem == Problem.TIMEOUT
     phases = known(outcome)
     assert list(phases) == ["name_ms", "connect_ms", "wait_ms"]
-    assert phases["wait_ms"] >= 250
+    assert sum(phases.values()) >= 290
+    assert phases["wait_ms"] == max(phases.values())
 
 
 def test_a_post_that_could_not_begin_has_no_phases():

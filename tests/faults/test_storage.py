@@ -34,12 +34,9 @@ on_sqlite = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="It is ab
 
 
 def copy_of_the_database(path: Path) -> str:
-    """The tests' own, in a file of its own. Returns its DATABASE_URL."""
-    with (
-        contextlib.closing(sqlite3.connect(connection.settings_dict["NAME"])) as ours,
-        contextlib.closing(sqlite3.connect(path)) as copy,
-    ):
-        ours.backup(copy)
+    """The tests' own, in a file of its own, without the pages that earlier tests left free. Returns its DATABASE_URL."""
+    with contextlib.closing(sqlite3.connect(connection.settings_dict["NAME"])) as ours:
+        ours.execute("VACUUM INTO ?", [str(path)])
     return f"sqlite:///{path}"
 
 

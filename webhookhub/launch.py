@@ -111,7 +111,9 @@ def main() -> None:
     try:
         receiver.keep_running(environment)  # the demo's first posts go there
         for command in (["migrate", "--verbosity", "0"], ["demo"]):
-            if not ending and subprocess.run([*MANAGE, *command], cwd=BASE_DIR, env=environment).returncode:
+            # Without a line for each of the demo's posts, among which the place to log in would drown.
+            quiet = environment | {"LOG_POSTS": "False"}
+            if not ending and subprocess.run([*MANAGE, *command], cwd=BASE_DIR, env=quiet).returncode:
                 raise SystemExit(1)  # the command has said what is wrong
         while not ending:
             for service in services:

@@ -9,15 +9,20 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
+from django.conf import settings
 from django.db import transaction
+from django.db.models import Sum
 from django.utils import timezone
 from django_q.models import Schedule
 from django_q.signals import pre_enqueue
 
+from configurations.models import WebhookConfig
+from deliveries.circuit import Phase
 from deliveries.cluster import Suspicion, schedule_jobs
-from deliveries.models import Delivery, DeliveryAttempt, Problem, State
+from deliveries.models import Delivery, DeliveryAttempt, OwnQueue, Problem, State
 from tests import factories
 from tests.receiver import Answer, Receiver
 
@@ -264,6 +269,46 @@ def test_a_sale_commits_while_the_broker_is_down_and_its_post_goes_out_on_the_br
         wait_until_delivered(2, timeout=60)
         assert cluster.exit_codes == []  # and it was not restarted for it
     assert_all_arrived(receiver, repeats=0)
+
+
+# --- an endpoint that fails as a whole
+
+
+def test_two_workers_leave_a_failing_endpoint_alone_and_release_its_posts_together_once_it_works(
+    receiver, config, sell_many
+):
+    with Receiver() as well:
+        another = factories.make_config(config.owner, url=well.url)
+        receiver.answers(Answer(500, delay=0.05))
+        sell_many(MANY)
+        with ClusterProcess(DELIVERY_CIRCUIT_WAIT="0.3", DELIVERY_CIRCUIT_RATE="10") as cluster:
+            assert len(cluster.workers) == 2
+            wait_until(lambda: circuit_of(config) == Phase.OPEN, "its circuit is closed.")
+            well.wait_for(MANY)  # whom that does not concern
+            wait_until(lambda: not config.deliveries.filter(state=State.SENDING).exists(), "posts go on.")
+            tried, used_up = len(receiver.posts), tries_used_up(config)
+            probes = receiver.wait_for(tried + 3)[tried : tried + 3]
+            assert all(later.at - probe.at > 0.2 for probe, later in pairwise(probes))
+            assert len({probe.headers["webhook-id"] for probe in probes}) == 3
+            assert tries_used_up(config) == used_up <= settings.DELIVERY_CIRCUIT_FAILURES + UNFINISHED
+            receiver.answers(200)
+            wait_until_delivered(2 * MANY)
+            assert cluster.exit_codes == []
+    accepted = DeliveryAttempt.objects.filter(delivered=True)
+    assert accepted.filter(delivery__config=another).count() == len(well.posts) == MANY
+    assert accepted.filter(delivery__config=config).count() == MANY
+    assert config.deliveries.filter(attempts__delivered=True).distinct().count() == MANY
+    assert DeliveryAttempt.objects.filter(delivery__config=config).count() == len(receiver.posts)
+    released = [post.at for post in receiver.posts[-MANY:]]
+    assert sum(at - released[0] < 2 for at in released) <= 10 * 2 + 10  # not so many by each of the two
+
+
+def circuit_of(config: WebhookConfig) -> str | None:
+    return OwnQueue.objects.filter(pk=config.pk).values_list("circuit", flat=True).first()
+
+
+def tries_used_up(config: WebhookConfig) -> int:
+    return config.deliveries.aggregate(used_up=Sum("tries"))["used_up"]
 
 
 # --- the parts

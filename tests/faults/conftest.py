@@ -1,8 +1,10 @@
 import os
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 
 import pytest
+from django.db import connection
 
 from tests.deliveries.conftest import clean_queue, redis_queue  # noqa: F401  fixtures
 from tests.postgres_server import PostgresServer
@@ -39,7 +41,7 @@ def tell(record_property: Callable[[str, object], None]) -> Callable[[str, Figur
 
     def tell(fault: str, figures: Figures) -> None:
         print(f"{fault}: {figures}")
-        record_property("fault", (fault, figures.posts, figures.faults, figures.longest, figures.repeats))
+        record_property("fault", (fault, *astuple(figures)[1:]))
 
     return tell
 
@@ -51,9 +53,21 @@ def postgres(transactional_db: None) -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(params=["SQLite", "PostgreSQL and Redis"])
+def storage(request: pytest.FixtureRequest, clean_queue: None) -> str:  # noqa: F811
+    """The test runs on each; servers of its own. Which it is."""
+    if request.param == "SQLite":
+        if connection.vendor != "sqlite":
+            pytest.skip("It is about SQLite.")
+    else:
+        request.getfixturevalue("redis_queue")
+        request.getfixturevalue("postgres")
+    return request.param
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What `make faults` prints: the figures of the run, as Markdown."""
     reports = terminalreporter.getreports("passed")
     rows = [value for report in reports for name, value in report.user_properties if name == "fault"]
     if rows and not hasattr(terminalreporter.config, "workerinput"):
-        terminalreporter.write_line(f"\n{table.markdown()}\n\n{table.figures(rows)}\n")
+        terminalreporter.write_line(f"\n{table.figures(sorted(rows))}\n")

@@ -5,6 +5,7 @@ and is recorded as delivered once; what came twice was in flight at a fault; not
 """
 
 import contextlib
+import math
 import os
 import shutil
 import socket
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -34,13 +35,14 @@ from deliveries.models import Delivery, DeliveryAttempt, Event, State
 from sales.models import Product, Transaction
 from tests import factories
 from tests.deliveries.cluster_process import ClusterProcess, Supervised, is_alive, threads_of, wait_until
-from tests.receiver import Receiver
+from tests.receiver import Post, Receiver
 
 STUCK = 120  # seconds after the end of a fault: the promise of RELIABILITY.md
 ORPHANED = 60  # seconds after which nobody may be left behind
 # Seconds between a post's arrival and its record, on a machine that is busy: so long before a fault it was in flight.
 IN_FLIGHT = 5.0
 ON_ITS_WAY = 2.0  # seconds after a fault: what was sent just before it may be read later
+TO_DIE = 20.0  # seconds after a signal; told to stop, a parent ends what is in flight first
 # What one worker may have to repeat for one configuration: 8 on their way, 8 answered and not recorded yet.
 UNFINISHED = 16
 
@@ -49,11 +51,27 @@ _codes = count(1)
 
 @dataclass
 class Fault:
-    """One thing that was done to it. Times are monotonic seconds; `ended` is when all was as before."""
+    """One thing that was done to it. Times are monotonic seconds; `ended` is when all was as before.
+
+    `claimed`: the webhook-ids of the posts that were on their way at the fault, which may come again for it. None: the
+    database could not be asked, and only the time of the fault tells.
+    """
 
     what: str
     began: float
-    ended: float
+    ended: float = math.inf
+    claimed: set[str] | None = None
+
+    def may_repeat(self, webhook_id: str, arrived: float) -> bool:
+        """Whether it may come again after it arrived then."""
+        if self.claimed is not None and webhook_id not in self.claimed:
+            return False
+        return self.began - IN_FLIGHT <= arrived <= self.ended + ON_ITS_WAY
+
+
+def claimed() -> set[str]:
+    """The webhook-ids of the posts that some worker has claimed, a dead one too, until their lease has run out."""
+    return set(Delivery.objects.filter(state=State.SENDING).values_list("webhook_id", flat=True))
 
 
 @dataclass
@@ -64,11 +82,13 @@ class Figures:
     posts: int
     faults: int
     repeats: int
-    longest: float  # seconds from the end of a fault, or from a later sale, until a post had arrived
+    longest: float  # seconds from the end of a fault, or from a later sale, until a post had come for the last time
+    restarts: int = 0  # of a cluster, by its supervisor
 
     def __str__(self) -> str:
         return (
-            f"{self.posts} posts, {self.faults} faults, longest {self.longest:.1f} s, {self.repeats} repeats"
+            f"{self.posts} posts, {self.faults} faults, longest {self.longest:.1f} s, "
+            f"{self.repeats} repeats, {self.restarts} restarts"
         )
 
 
@@ -188,16 +208,35 @@ class Shop:
     # --- break
 
     @contextmanager
-    def fault(self, what: str) -> Iterator[None]:
-        began = time.monotonic()
+    def fault(self, what: str) -> Iterator[Fault]:
+        fault = Fault(what, time.monotonic())
         try:
-            yield
+            yield fault
         finally:
-            self.faults.append(Fault(what, began, time.monotonic()))
+            fault.ended = time.monotonic()
+            self.faults.append(fault)
 
-    def kill(self, what: str, pid: int, signum: int) -> None:
-        with self.fault(what), contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signum)
+    def kill(self, what: str, pids: Sequence[int], signum: int, *, posts: bool = True) -> None:
+        """Signal the first of them, and wait until all are dead. `posts`: one of them does, or may.
+
+        What a dead one had claimed can be seen for as long as the lease lasts.
+        """
+        with self.fault(what) as fault:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pids[0], signum)
+            wait_until(lambda: not any(map(is_alive, pids)), f"{what} lives on.", TO_DIE)
+            fault.claimed = claimed() if posts else set()
+
+    def kill_group(self, what: str, pids: Sequence[int], signum: int, *, posts: bool = True) -> None:
+        """The same of all at once, as systemd does; the first is their leader."""
+        with self.fault(what) as fault:
+            os.killpg(pids[0], signum)
+            wait_until(lambda: not any(map(is_alive, pids)), f"{what} lives on.", TO_DIE)
+            fault.claimed = claimed() if posts else set()
+
+    def arrived_since(self, at: float) -> set[str]:
+        """The webhook-ids of the posts that came after that."""
+        return {post.headers["webhook-id"] for post in list(self.receiver.posts) if post.at >= at}
 
     # --- count
 
@@ -221,34 +260,34 @@ class Shop:
         assert set(delivered.values()) <= {1}, "A post was sent again after its answer was recorded."
         arrivals = self._arrivals()
         assert set(arrivals) == set(posts)
-        again = {webhook_id: times for webhook_id, times in arrivals.items() if len(times) > 1}
+        again = {webhook_id: came for webhook_id, came in arrivals.items() if len(came) > 1}
         refused = set(
             DeliveryAttempt.objects.filter(delivered=False).values_list("delivery__webhook_id", flat=True)
         )
         assert len(refused) <= failed
-        for times in (times for webhook_id, times in again.items() if webhook_id not in refused):
-            for arrived in times[:-1]:
-                assert self._was_in_flight(arrived), (
-                    f"A post came twice that was not in flight at a fault: at {arrived:.1f}, {self.faults}."
+        for webhook_id, came in again.items():
+            assert len({post.body for post in came}) == 1, "A post came again with another body."
+            for post in came[:-1] if webhook_id not in refused else ():
+                assert any(fault.may_repeat(webhook_id, post.at) for fault in self.faults), (
+                    f"A post came twice that was not in flight at a fault: at {[post.at for post in came]}; "
+                    f"{[(f.what, f.began, f.ended, webhook_id in (f.claimed or ())) for f in self.faults]}."
                 )
         assert len(again) <= repeats, f"{len(again)} posts came twice."
         longest = max(
-            (self._waited(self.asked[posts[i]], times[0]) for i, times in arrivals.items()), default=0
+            (self._waited(self.asked[posts[i]], came[-1].at) for i, came in arrivals.items()), default=0
         )
-        repeated = sum(len(times) - 1 for times in again.values())
+        assert longest < STUCK, f"A post waited for {longest:.0f} s."
+        repeated = sum(len(came) - 1 for came in again.values())
         return Figures(len(sales), len(posts), len(self.faults), repeated, longest)
 
     def _nothing_waits(self) -> bool:
         return not Delivery.objects.exclude(state=State.DELIVERED).exists()
 
-    def _arrivals(self) -> dict[str, list[float]]:
+    def _arrivals(self) -> dict[str, list[Post]]:
         arrivals = defaultdict(list)
         for post in list(self.receiver.posts):
-            arrivals[post.headers["webhook-id"]].append(post.at)
+            arrivals[post.headers["webhook-id"]].append(post)
         return arrivals
-
-    def _was_in_flight(self, arrived: float) -> bool:
-        return any(fault.began - IN_FLIGHT <= arrived <= fault.ended + ON_ITS_WAY for fault in self.faults)
 
     def _waited(self, sold: float, arrived: float) -> float:
         """From the first fault's end that it lived to see: later ones, and what they cost, count too."""
@@ -301,6 +340,9 @@ def stat_of(cluster: ClusterProcess) -> Stat | None:
 
 ROLES = ("busy worker", "idle worker", "sentinel", "monitor", "pusher", "parent")
 WEB_ROLES = ("web worker", "web parent")
+GROUP, WEB_GROUP = "group", "web group"  # all processes of a cluster, or of a site, at once
+# Whose death takes posts that are on their way. Without a monitor or a pusher the workers end what they have.
+POSTING = ("busy worker", "idle worker", "sentinel", "parent")
 
 
 def process_of(role: str, cluster: ClusterProcess) -> int | None:

@@ -31,7 +31,8 @@ TABLE = [
         (f"{D}test_cluster.py::test_told_to_stop_in_mid_batch_it_ends_what_is_in_flight_and_gives_the_rest_back",
          f"{D}test_cluster.py::test_told_to_stop_it_ends_though_its_sentinel_answers_no_more",
          f"{D}test_cluster.py::test_a_signal_to_the_whole_group_does_not_hang_it",
-         "faults/test_kills.py::test_whoever_of_the_cluster_gets_a_sigterm_all_is_delivered")),
+         "faults/test_kills.py::test_whoever_of_the_cluster_gets_a_sigterm_all_is_delivered",
+         "faults/test_kills.py::test_fifty_kills_at_random_over_5000_posts")),
     Row(5, "django-q2's own time limit", "never reached: a drain ends by itself long before",
         (f"{D}test_deployment.py::test_the_worker_has_time_to_end_by_itself_before_it_is_killed",
          f"{D}test_leases.py::test_after_its_budget_it_hands_on")),
@@ -159,12 +160,15 @@ def markdown() -> str:
     return "\n".join(lines)
 
 
-def figures(rows: list[tuple[str, int, int, float, int]]) -> str:
-    """Of a run: the fault, posts, how often it was done, the longest wait in seconds, repeats."""
-    lines = ["| fault | posts | times | longest until delivered | repeats |", "|---|---|---|---|---|"]
+def figures(rows: list[tuple[str, int, int, int, float, int]]) -> str:
+    """Of a run: the fault, posts, how often it was done, repeats, the longest wait in seconds, restarts of clusters."""
+    lines = [
+        "| fault | posts | times | longest until delivered | repeats | clusters started again |",
+        "|---|---|---|---|---|---|",
+    ]
     lines += [
-        f"| {fault} | {posts:,} | {times} | {longest:.1f} s | {repeats} |"
-        for fault, posts, times, longest, repeats in rows
+        f"| {fault} | {posts:,} | {times} | {longest:.1f} s | {repeats} | {restarts} |"
+        for fault, posts, times, repeats, longest, restarts in rows
     ]
     return "\n".join(lines)
 

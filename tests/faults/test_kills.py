@@ -1,15 +1,28 @@
 """kill -9 of any process at any moment, and SIGTERM to one or to all of a group."""
 
-import os
 import signal
 import time
+from collections import Counter
 
 import pytest
 
 from tests.deliveries.cluster_process import ClusterProcess, children_of, is_alive, wait_until
 from tests.receiver import Answer
 
-from .kit import ROLES, STUCK, UNFINISHED, WEB_ROLES, Shop, WebProcess, a_free_port, process_of
+from .kit import (
+    GROUP,
+    ORPHANED,
+    POSTING,
+    ROLES,
+    STUCK,
+    UNFINISHED,
+    WEB_GROUP,
+    WEB_ROLES,
+    Shop,
+    WebProcess,
+    a_free_port,
+    process_of,
+)
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -38,9 +51,9 @@ def test_whoever_of_the_cluster_is_killed_all_is_delivered(role, shop, watch):
     with ClusterProcess(**watch.environment) as cluster:
         shop.receiver.wait_for(5)
         wait_until(lambda: process_of(role, cluster), f"there is no {role}.")
-        shop.kill(role, process_of(role, cluster), signal.SIGKILL)
+        shop.kill(role, [process_of(role, cluster)], signal.SIGKILL, posts=False)
         shop.sell(5)
-        shop.count(repeats=2 * UNFINISHED)
+        shop.count(repeats=0)
 
 
 @pytest.mark.parametrize("role", ["busy worker", "sentinel", "group"])  # the others die of it as of a kill
@@ -50,14 +63,14 @@ def test_whoever_of_the_cluster_gets_a_sigterm_all_is_delivered(role, shop, watc
     with ClusterProcess(**watch.environment) as cluster:
         shop.receiver.wait_for(5)
         if role == "group":
-            with shop.fault(role):
-                os.killpg(cluster.pid, signal.SIGTERM)
+            shop.kill_group(role, cluster.processes(), signal.SIGTERM)
         else:
             wait_until(lambda: process_of(role, cluster), f"there is no {role}.")
-            shop.kill(role, process_of(role, cluster), signal.SIGTERM)
+            pid = process_of(role, cluster)
+            shop.kill(role, [pid, *children_of(pid)], signal.SIGTERM)
         shop.sell(5)
         shop.count(repeats=2 * UNFINISHED)
-        wait_until(lambda: not watch.orphans(cluster), "somebody is left behind.", 60)
+        wait_until(lambda: not watch.orphans(cluster), "somebody is left behind.", ORPHANED)
 
 
 def test_the_end_of_a_frozen_cluster_cuts_off_no_post(shop, watch):
@@ -65,7 +78,7 @@ def test_the_end_of_a_frozen_cluster_cuts_off_no_post(shop, watch):
     shop.receiver.answers(SLOWLY)
     with ClusterProcess(**watch.environment) as cluster:
         wait_until(lambda: process_of("monitor", cluster), "there is no monitor.")
-        shop.kill("monitor", process_of("monitor", cluster), signal.SIGKILL)
+        shop.kill("monitor", [process_of("monitor", cluster)], signal.SIGKILL, posts=False)
         with shop.selling(30):
             assert cluster.wait_for_exit() == 3
         shop.count(repeats=0)
@@ -80,11 +93,11 @@ def test_a_web_process_that_is_killed_amid_sales_loses_none_that_it_promised(sho
             for victim in (lambda: children_of(web.pid)[0], lambda: web.pid):
                 before = len(shop.promised)
                 wait_until(lambda before=before: len(shop.promised) > before + 5, "nothing is sold.")
-                shop.kill("web", victim(), signal.SIGKILL)
+                shop.kill("web", [victim()], signal.SIGKILL, posts=False)
             before = len(shop.promised)
             wait_until(lambda: len(shop.promised) > before + 5, "nothing is sold any more.", 60)
         shop.count(repeats=0)
-        wait_until(lambda: not watch.orphans(cluster, web), "somebody is left behind.", 60)
+        wait_until(lambda: not watch.orphans(cluster, web), "somebody is left behind.", ORPHANED)
 
 
 # --- with the times of production
@@ -92,21 +105,36 @@ def test_a_web_process_that_is_killed_amid_sales_loses_none_that_it_promised(sho
 
 @pytest.mark.faults
 @pytest.mark.timeout(400)
-def test_with_the_times_of_production_all_is_delivered_within_two_minutes(receiver, clean_queue, watch, tell):
-    """The worst of them at once: a busy worker, whose posts wait for their lease, and an idle one, which freezes all."""
-    receiver.answers(SLOWLY)
-    shop = Shop(receiver)
+@pytest.mark.parametrize(
+    "roles",
+    [
+        # The worst: posts that wait for their lease, and a cluster that is frozen.
+        ["busy worker", "idle worker"],
+        ["sentinel"],
+        ["parent"],
+        ["monitor"],
+        ["pusher"],
+    ],
+    ids=" and ".join,
+)
+def test_with_the_times_of_production_all_is_delivered_within_two_minutes(roles, shop, watch, tell):
+    shop.receiver.answers(SLOWLY)
     environment = watch.environment | PRODUCTION
     with ClusterProcess(**environment) as cluster:
         shop.sell(20)
-        receiver.wait_for(5)
+        shop.receiver.wait_for(5)
         wait_until(lambda: process_of("busy worker", cluster), "there is no worker.")
-        for role in ("busy worker", "idle worker"):
-            shop.kill(role, process_of(role, cluster), signal.SIGKILL)
+        for role in roles:
+            kill_one(role, signal.SIGKILL, cluster, shop, watch)
+        shop.sell(5)
+        wait_until(lambda: not watch.orphans(cluster), "somebody is left behind.", ORPHANED)
+        time.sleep(5)  # so that whoever is left has nothing in hand, and must hear of the next
         shop.sell(5)
         figures = shop.count(repeats=2 * UNFINISHED)
+        watch.look()
+    figures.restarts = len(cluster.exit_codes)
     assert figures.longest < STUCK
-    tell("a busy and an idle worker killed, with the times of production", figures)
+    tell(f"{' and '.join(roles)} killed, with the times of production", figures)
 
 
 # --- many, at random
@@ -114,45 +142,61 @@ def test_with_the_times_of_production_all_is_delivered_within_two_minutes(receiv
 
 @pytest.mark.faults
 @pytest.mark.timeout(900)
-def test_fifty_kills_at_random_over_5000_posts(receiver, clean_queue, watch, chance, tell):
+def test_fifty_kills_at_random_over_5000_posts(storage, receiver, watch, chance, tell):
+    """Each process seven times by kill -9, and each once, and all of a group at once, by SIGTERM."""
     receiver.answers(Answer(delay=0.1))
     shop = Shop(receiver, configurations=5)
-    victims = [role for role in ROLES + WEB_ROLES for _ in range(7)]
-    chance.shuffle(victims)
+    kills = [(role, signal.SIGKILL) for role in ROLES + WEB_ROLES for _ in range(7)]
+    kills += [(role, signal.SIGTERM) for role in (*ROLES, *WEB_ROLES, GROUP, GROUP, WEB_GROUP)]
+    chance.shuffle(kills)
     with (
         ClusterProcess(**watch.environment) as one,
         ClusterProcess(**watch.environment) as two,
         WebProcess(a_free_port(), **watch.environment) as web,
     ):
         with shop.selling(6, web.url):
-            while victims or len(shop.promised) < 1_000:
+            while kills or len(shop.promised) < 1_000:
                 time.sleep(chance.uniform(0.5, 5))  # the moment is what is drawn
                 watch.look()
-                if victims and kill_one(victims[-1], chance.choice([one, two]), web, shop, watch):
-                    victims.pop()
-        figures = shop.count(repeats=len(shop.faults) * UNFINISHED * 5)
-        wait_until(lambda: not watch.orphans(one, two, web), "somebody is left behind.", 60)
-    assert (figures.faults, figures.posts) >= (50, 5_000)
-    tell("kill -9 of any process, web too, at random moments", figures)
+                if kills and kill_one(
+                    *kills[-1], web if "web" in kills[-1][0] else chance.choice([one, two]), shop, watch
+                ):
+                    kills.pop()
+        figures = shop.count(repeats=sum(len(fault.claimed) for fault in shop.faults))
+        wait_until(lambda: not watch.orphans(one, two, web), "somebody is left behind.", ORPHANED)
+        watch.look()
+    figures.restarts = len(one.exit_codes + two.exit_codes)
+    killed = Counter(fault.what for fault in shop.faults)
+    assert all(killed[f"{role} SIGKILL"] == 7 for role in ROLES + WEB_ROLES)
+    assert (killed.total(), figures.posts) >= (67, 5_000)
+    tell(f"kill -9 and SIGTERM at random moments, {storage}", figures)
 
 
-def kill_one(role: str, cluster: ClusterProcess, web: WebProcess, shop: Shop, watch) -> bool:
-    """Whether there was one."""
+def kill_one(
+    role: str, signum: signal.Signals, among: ClusterProcess | WebProcess, shop: Shop, watch
+) -> bool:
+    """Whether there was one. What it was told is noted as a fault of that name."""
+    what = f"{role} {signum.name}"
+    if not is_alive(among.pid):  # its supervisor has yet to start another
+        return False
+    if role in (GROUP, WEB_GROUP):
+        shop.kill_group(what, among.processes(), signum, posts=role == GROUP)
+        return True
     if role in WEB_ROLES:
-        workers = children_of(web.pid)
-        pid = web.pid if role == "web parent" else (workers[0] if workers else None)
-        below = workers if role == "web parent" else []
+        workers = children_of(among.pid)
+        pid, below = (among.pid, workers) if role == "web parent" else ((workers or [0])[0], [])
     else:
-        pid = process_of(role, cluster)
+        pid = process_of(role, among)
         below = (
-            cluster.descendants()
+            among.descendants()
             if role == "parent"
             else children_of(pid)
             if role == "sentinel" and pid
             else []
         )
-    if not pid or not is_alive(pid):
+    if not pid:
         return False
-    shop.kill(role, pid, signal.SIGKILL)
     watch.mourn(below)
+    # Of the web's the workers see in their own time that their parent is gone.
+    shop.kill(what, [pid] if role in WEB_ROLES else [pid, *below], signum, posts=role in POSTING)
     return True

@@ -105,14 +105,18 @@ class Supervised:
 
     def __exit__(self, *_: object) -> None:
         """At once: how it stops when it is told to has tests of its own."""
-        with self._spawning:
-            self._done.set()
+        self.stop_supervising()
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait(10)
         if self._supervised:
             self._supervisor.join(10)
+
+    def stop_supervising(self) -> None:
+        """It is not started again any more."""
+        with self._spawning:
+            self._done.set()
 
     def _spawn(self) -> None:
         self._process = subprocess.Popen(

@@ -7,7 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
+
+/* One at a time: who read an older state must not put it in the place of a newer one. */
+static int one_at_a_time(const char *holds) {
+    char path[1100];
+    snprintf(path, sizeof path, "%s/.lock", holds);
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock >= 0) flock(lock, LOCK_EX);
+    return lock;
+}
 
 static void keep(const char *path, const char *holds) {
     char part[2200], whole[2100], buffer[65536];
@@ -30,8 +40,11 @@ static void copy(int fd) {
     if (!is || !holds || length < 0) return;
     path[length] = 0;
     snprintf(home, sizeof home, "%s/db.sqlite3.home", is);
-    if (!strcmp(path, is) && !access(home, R_OK)) keep(home, holds);
-    if (!strncmp(path, is, strlen(is)) && path[strlen(is)] == '/') keep(path, holds);
+    if (strncmp(path, is, strlen(is))) return;
+    int lock = one_at_a_time(holds);
+    if (!path[strlen(is)] && !access(home, R_OK)) keep(home, holds);
+    if (path[strlen(is)] == '/') keep(path, holds);
+    if (lock >= 0) close(lock);
 }
 
 #define SYNC(name)                                            \

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from django.db import connection
@@ -18,10 +19,11 @@ from deliveries import home
 from deliveries.home import Home
 from deliveries.models import Delivery, Event
 from sales.models import Transaction
-from tests.deliveries.cluster_process import ClusterProcess, wait_until
+from tests.deliveries.cluster_process import ClusterProcess, Supervised, is_alive, wait_until
+from tests.postgres_server import PostgresServer
 from tests.receiver import Answer
 
-from .kit import UNFINISHED, Figures, Shop, WebProcess, a_free_port, compiled, on_database
+from .kit import UNFINISHED, Figures, Shop, WebProcess, a_free_port, claimed, compiled, on_database
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -30,6 +32,8 @@ pytestmark = [
 ]
 
 SLOWLY = Answer(delay=0.1)
+# Seconds of claims and outcomes that a PostgreSQL which is cut off forgets, three times its wal_writer_delay, and some.
+FORGOTTEN = 1.0
 on_sqlite = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="It is about SQLite.")
 
 
@@ -55,9 +59,11 @@ def restart_under_load(postgres, receiver, watch, restarts: int, sales: int) -> 
             for number in range(1, restarts + 1):
                 aim = number * sales // (restarts + 1)
                 wait_until(lambda aim=aim: len(shop.promised) >= aim, "nothing is sold any more.", 120)
-                with shop.fault("PostgreSQL is restarted"):
+                with shop.fault("PostgreSQL is restarted") as fault:
                     postgres.stop("immediate")
                     postgres.start()
+                    connection.close()  # which was cut
+                    fault.claimed = claimed() | shop.arrived_since(fault.began - FORGOTTEN)
             wait_until(lambda: len(shop.promised) >= sales, "nothing is sold any more.", 120)
         figures = shop.count(repeats=restarts * 2 * UNFINISHED)
         assert cluster.exit_codes == []  # nobody was restarted for it
@@ -70,9 +76,12 @@ def test_a_database_that_restarts_amid_sales_and_posts_loses_none(postgres, rece
 
 @pytest.mark.faults
 @pytest.mark.timeout(600)
-def test_a_database_that_restarts_ten_times(postgres, receiver, watch, tell):
+@pytest.mark.parametrize("queue", ["PostgreSQL's own queue", "Redis"])
+def test_a_database_that_restarts_ten_times(queue, request, clean_queue, postgres, receiver, watch, tell):
+    if queue == "Redis":
+        request.getfixturevalue("redis_queue")
     figures = restart_under_load(postgres, receiver, watch, restarts=10, sales=1_000)
-    tell("PostgreSQL restarted, its connections cut", figures)
+    tell(f"PostgreSQL restarted, its connections cut, {queue}", figures)
 
 
 # --- locked
@@ -89,10 +98,11 @@ def lock_for(seconds: float, shop: Shop, watch) -> Figures:
                 contextlib.closing(
                     sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
                 ) as other,
-                shop.fault("the database is locked"),
+                shop.fault("the database is locked") as fault,
             ):
                 other.execute("PRAGMA busy_timeout = 20000")
                 other.execute("BEGIN EXCLUSIVE")
+                fault.claimed = claimed()  # it can be read all the while
                 time.sleep(seconds)  # how long it is locked is what is tested
                 other.execute("ROLLBACK")
             sold = len(shop.promised)
@@ -116,11 +126,11 @@ def test_a_database_that_is_locked_for_ten_seconds(shop, watch, tell):
 # --- full
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    where = tmp_path / "disk"
+@contextmanager
+def mounted(where: Path, megabytes: int) -> Iterator[Path]:
+    """A small disk."""
     where.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "webhookhub", str(where)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "webhookhub", str(where)]
     if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("No disk can be mounted here: it takes root, in a system that lets it.")
     try:
@@ -143,45 +153,73 @@ def filled(disk: Path) -> Iterator[None]:
         filler.unlink()
 
 
-def fill_for(seconds: float, disk: Path, receiver, watch) -> Figures:
-    with on_database(copy_of_the_database(disk / "db.sqlite3")):
-        shop = Shop(receiver)
-        receiver.answers(SLOWLY)
-        with (
-            WebProcess(a_free_port(), **watch.environment) as web,
-            ClusterProcess(**watch.environment | {"WATCHDOG_LIMIT": "45"}),
-        ):
-            for _ in range(20):
-                shop.sell_on(web.url)
-            with filled(disk), shop.fault("the disk is full"):
+def fill_for(seconds: float, disk: Path, receiver, watch, then=lambda: None) -> Figures:
+    """`then`: what the operator has to do once there is room again."""
+    shop = Shop(receiver)
+    receiver.answers(SLOWLY)
+    with (
+        WebProcess(a_free_port(), **watch.environment) as web,
+        ClusterProcess(**watch.environment | {"WATCHDOG_LIMIT": "45"}) as cluster,
+    ):
+        for _ in range(20):
+            shop.sell_on(web.url)
+        # Who is among others that sell meanwhile, most of them in vain.
+        with shop.selling(5, web.url), shop.fault("the disk is full"):
+            with filled(disk):
                 answers = []
                 wait_until(
                     lambda: answers.append(shop.sell_on(web.url)) or answers[-1].status_code != 201,
                     "there is room without end.",
+                    60,
                 )
                 time.sleep(seconds)  # how long it is full is what is tested
                 answers.append(shop.sell_on(web.url))
-            for refusal in answers[-2:]:
-                assert refusal.status_code == 503
-                assert "Our database cannot be reached, or is full" in refusal.text
-            # The kernel gives the room back in its own time.
-            wait_until(lambda: shop.sell_on(web.url).status_code == 201, "no sale is taken any more.")
-            for _ in range(20):
-                assert shop.sell_on(web.url).status_code == 201
-            figures = shop.count(repeats=2 * UNFINISHED)
-        assert Event.objects.count() == Transaction.objects.count() == len(shop.promised)
+            then()
+        for refusal in answers[-2:]:
+            assert refusal.status_code == 503
+            assert "Our database cannot be reached, or is full" in refusal.text
+        # The kernel gives the room back in its own time.
+        wait_until(lambda: shop.sell_on(web.url).status_code == 201, "no sale is taken any more.")
+        for _ in range(20):
+            assert shop.sell_on(web.url).status_code == 201
+        figures = shop.count(repeats=2 * UNFINISHED)
+    figures.restarts = len(cluster.exit_codes)
+    assert Event.objects.count() == Transaction.objects.count() == len(shop.promised)
     return figures
 
 
+@pytest.fixture
+def small_disk(clean_queue, tmp_path: Path) -> Iterator[Path]:
+    """It holds the database."""
+    with (
+        mounted(tmp_path / "disk", megabytes=24) as disk,
+        on_database(copy_of_the_database(disk / "db.sqlite3")),
+    ):
+        yield disk
+
+
 @on_sqlite
-def test_a_full_disk_refuses_sales_in_words_and_loses_none(small_disk, receiver, clean_queue, watch):
+def test_a_full_disk_refuses_sales_in_words_and_loses_none(small_disk, receiver, watch):
     fill_for(0.5, small_disk, receiver, watch)
 
 
 @on_sqlite
 @pytest.mark.faults
-def test_a_disk_that_is_full_for_a_minute(small_disk, receiver, clean_queue, watch, tell):
-    tell("disk full for a minute", fill_for(60, small_disk, receiver, watch))
+def test_a_disk_that_is_full_for_a_minute(small_disk, receiver, watch, tell):
+    tell("disk full for 60 s, SQLite", fill_for(60, small_disk, receiver, watch))
+
+
+@pytest.mark.faults
+def test_a_disk_of_postgresql_that_is_full_for_a_minute(redis_queue, receiver, watch, tell):
+    """Without room for its log it ends, and has to be started again once there is some."""
+    with (
+        TemporaryDirectory(prefix="webhookhub-disk-") as folder,
+        mounted(Path(folder) / "disk", megabytes=120) as disk,
+    ):
+        Path(folder).chmod(0o755)  # PostgreSQL runs as a user of its own
+        with PostgresServer(folder=str(disk)) as server, on_database(server.url):
+            figures = fill_for(60, disk, receiver, watch, then=server.start)
+    tell("disk full for 60 s, PostgreSQL and Redis", figures)
 
 
 # --- without power
@@ -204,6 +242,7 @@ class Disk:
         with contextlib.closing(sqlite3.connect(self._seen / "db.sqlite3")) as last:
             last.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         shutil.copy(self._seen / "db.sqlite3", self._held)
+        (self._held / "db.sqlite3-wal").unlink(missing_ok=True)  # of before an earlier power loss
         return {
             "LD_PRELOAD": self._shim,
             "DISK_IS": str(self._seen),
@@ -274,8 +313,48 @@ def test_a_power_loss_amid_posts_repeats_those_in_flight_alone(disk, receiver, w
         environment = disk.environment()
         with ClusterProcess(**watch.environment | environment, TEST_SQLITE_SYNCHRONOUS="FULL") as cluster:
             receiver.wait_for(20)
-            with shop.fault("power loss"):
-                for pid in cluster.processes():
-                    os.kill(pid, signal.SIGKILL)
+            with shop.fault("power loss") as fault:
+                cut_the_power(cluster)
+                fault.claimed = claimed()
     with on_database(disk.after_the_power_loss()), ClusterProcess(**watch.environment):
         shop.count(repeats=2 * UNFINISHED)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+def test_ten_power_losses_at_random_moments(disk, receiver, clean_queue, watch, chance, tell):
+    """Of the whole machine, amid sales and posts."""
+    receiver.answers(SLOWLY)
+    url = disk.url
+    with on_database(url):
+        shop = Shop(receiver)
+    for number in range(11):
+        with on_database(url):
+            environment = watch.environment | disk.environment() | {"TEST_SQLITE_SYNCHRONOUS": "FULL"}
+            with ClusterProcess(**environment) as cluster, WebProcess(a_free_port(), **environment) as web:
+                sold = len(shop.promised)
+                with shop.selling(20, web.url):
+                    wait_until(
+                        lambda sold=sold: len(shop.promised) > sold + 20, "nothing is sold any more.", 60
+                    )
+                    time.sleep(chance.uniform(0, 3))  # the moment is what is drawn
+                    if number < 10:
+                        with shop.fault("power loss") as fault:
+                            cut_the_power(cluster, web)
+                            fault.claimed = claimed()
+                if number == 10:
+                    figures = shop.count(repeats=10 * 2 * UNFINISHED)
+        if number < 10:
+            url = disk.after_the_power_loss()
+    tell("power loss, SQLite", figures)
+
+
+def cut_the_power(*supervised: Supervised) -> None:
+    """For all at once, and none is started again."""
+    for each in supervised:
+        each.stop_supervising()
+    pids = [pid for each in supervised for pid in each.processes()]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(is_alive, pids)), "somebody lives on.")

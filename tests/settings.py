@@ -38,6 +38,7 @@ os.environ.setdefault("BROKER_URL", "orm")
 from webhookhub.settings import *  # noqa: E402, F403
 from webhookhub.settings import DATABASES, ON_SQLITE  # noqa: E402
 
+TEST_FOLDER = _DIR
 # A file, also where Django would take memory: a qcluster of its own process must see the rows.
 DATABASES["default"]["TEST"] = {
     "NAME": str(_DIR / "test.sqlite3") if ON_SQLITE else f"test_webhookhub_{_RUN}"

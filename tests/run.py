@@ -1,4 +1,4 @@
-"""`python -m tests.run [pytest's arguments]`: pytest on both cores; the few that failed once more, each alone.
+"""`python -m tests.run [pytest's arguments]`: pytest on all cores; the few that failed once more, each alone.
 
 Some tests run real clusters, browsers and kills, and a machine that was busy elsewhere for a minute fails one of
 them now and then. What fails beside others and passes alone is named at the end, and worth a look; what fails twice
@@ -11,12 +11,15 @@ import sys
 from collections.abc import Mapping, Sequence
 
 FEW = 25  # more than these are no accident
+# Half of what the tests take is waiting: for a lease, a page, a process. Whoever has nothing left to do takes half of
+# what another has, since a few of the tests take as long as hundreds of others.
+WORKERS = ("--numprocesses", str(min(2 * (os.cpu_count() or 1), 8)), "--dist", "worksteal")
 FAILED = 1  # pytest's exit code for it; others tell of a run that did not take place
 
 
 def run(arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> int:
     """The exit code: 0 if each test passed, at the first time or at the second."""
-    code = _pytest("--numprocesses", "2", *arguments, environment=environment)
+    code = _pytest(*WORKERS, *arguments, environment=environment)
     if code != FAILED:
         return code
     print(f"\nWhat failed runs once more, alone, if it is {FEW} tests or fewer.", flush=True)
@@ -30,7 +33,9 @@ def run(arguments: Sequence[str] = (), environment: Mapping[str, str] | None = N
 
 
 def _pytest(*arguments: str, environment: Mapping[str, str] | None) -> int:
-    return subprocess.run([sys.executable, "-m", "pytest", *arguments], env=environment).returncode
+    kept = dict(environment or os.environ)
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would each compile all they import
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], env=kept).returncode
 
 
 def _last_failed(arguments: Sequence[str], environment: Mapping[str, str] | None) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 import redis
 
 from .run import run
@@ -18,6 +19,17 @@ BROKER_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/5")
 # Of the commands, whose tests are a process each, those where two are at work at once or one is stopped: what else
 # they ask the database is asked by other tests too.
 CHOSEN = "not _command or two_at_once or ctrl_c"
+DATABASE = {"db", "transactional_db", "live_server"}  # the fixtures of those that ask the database
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A plugin of the run: what asks no database has been tested already, and would do the same here."""
+    asking, others = [], []
+    for item in items:
+        asks = item.get_closest_marker("django_db") or DATABASE.intersection(item.fixturenames)
+        (asking if asks else others).append(item)
+    config.hook.pytest_deselected(items=others)
+    items[:] = asking
 
 
 def missing() -> str:
@@ -39,7 +51,7 @@ def main() -> int:
         return 0
     environment = os.environ | {"DATABASE_URL": DATABASE_URL, "BROKER_URL": BROKER_URL}
     environment.pop("WEBHOOKHUB_TEST_RUN", None)
-    return run(["tests/deliveries", "tests/legacy_posts", "-k", CHOSEN], environment)
+    return run(["tests/deliveries", "tests/legacy_posts", "-k", CHOSEN, "-p", __spec__.name], environment)
 
 
 if __name__ == "__main__":

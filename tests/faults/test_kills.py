@@ -132,7 +132,7 @@ def test_with_the_times_of_production_all_is_delivered_within_two_minutes(roles,
         shop.sell(5)
         figures = shop.count(repeats=2 * UNFINISHED)
         watch.look()
-    figures.restarts = len(cluster.exit_codes)
+        figures.restarts = len(cluster.exit_codes)
     assert figures.longest < STUCK
     tell(f"{' and '.join(roles)} killed, with the times of production", figures)
 
@@ -165,7 +165,7 @@ def test_fifty_kills_at_random_over_5000_posts(storage, receiver, watch, chance,
         figures = shop.count(repeats=sum(len(fault.claimed) for fault in shop.faults))
         wait_until(lambda: not watch.orphans(one, two, web), "somebody is left behind.", ORPHANED)
         watch.look()
-    figures.restarts = len(one.exit_codes + two.exit_codes)
+        figures.restarts = len(one.exit_codes + two.exit_codes)
     killed = Counter(fault.what for fault in shop.faults)
     assert all(killed[f"{role} SIGKILL"] == 7 for role in ROLES + WEB_ROLES)
     assert (killed.total(), figures.posts) >= (67, 5_000)

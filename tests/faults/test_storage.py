@@ -183,7 +183,7 @@ def fill_for(seconds: float, disk: Path, receiver, watch, then=lambda: None) -> 
         for _ in range(20):
             assert shop.sell_on(web.url).status_code == 201
         figures = shop.count(repeats=2 * UNFINISHED)
-    figures.restarts = len(cluster.exit_codes)
+        figures.restarts = len(cluster.exit_codes)
     assert Event.objects.count() == Transaction.objects.count() == len(shop.promised)
     return figures
 

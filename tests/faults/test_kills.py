@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.deliveries.cluster_process import ClusterProcess, children_of, is_alive, wait_until
+from tests.deliveries.cluster_process import ClusterProcess, children_of, is_alive, threads_of, wait_until
 from tests.receiver import Answer
 
 from .kit import (
@@ -22,6 +22,7 @@ from .kit import (
     WebProcess,
     a_free_port,
     process_of,
+    stat_of,
 )
 
 pytestmark = [
@@ -38,6 +39,7 @@ PRODUCTION = {
     "DELIVERY_LEASE": "45",
     "WATCHDOG_LIMIT": "45",
 }
+IDLE = "idle workers"
 SLOWLY = Answer(delay=0.2)  # so that a worker is amid posts when the test acts
 
 
@@ -109,7 +111,7 @@ def test_a_web_process_that_is_killed_amid_sales_loses_none_that_it_promised(sho
     "roles",
     [
         # The worst: posts that wait for their lease, and a cluster that is frozen.
-        ["busy worker", "idle worker"],
+        ["busy worker", IDLE],
         ["sentinel"],
         ["parent"],
         ["monitor"],
@@ -125,7 +127,10 @@ def test_with_the_times_of_production_all_is_delivered_within_two_minutes(roles,
         shop.receiver.wait_for(5)
         wait_until(lambda: process_of("busy worker", cluster), "there is no worker.")
         for role in roles:
-            kill_one(role, signal.SIGKILL, cluster, shop, watch)
+            if role == IDLE:
+                kill_the_idle(cluster, shop)
+            else:
+                assert kill_one(role, signal.SIGKILL, cluster, shop, watch)
         shop.sell(5)
         wait_until(lambda: not watch.orphans(cluster), "somebody is left behind.", ORPHANED)
         time.sleep(5)  # so that whoever is left has nothing in hand, and must hear of the next
@@ -133,8 +138,21 @@ def test_with_the_times_of_production_all_is_delivered_within_two_minutes(roles,
         figures = shop.count(repeats=2 * UNFINISHED)
         watch.look()
         figures.restarts = len(cluster.exit_codes)
+        assert IDLE not in roles or cluster.exit_codes == [3]  # it was frozen
     assert figures.longest < STUCK
     tell(f"{' and '.join(roles)} killed, with the times of production", figures)
+
+
+def kill_the_idle(cluster: ClusterProcess, shop: Shop) -> None:
+    """All workers, once none of them has a post in hand: one of them holds the lock of the queue, for ever."""
+
+    def idle() -> list[int]:
+        stat = stat_of(cluster)
+        return [pid for pid in stat.workers if is_alive(pid) and threads_of(pid) <= 4] if stat else []
+
+    wait_until(lambda: len(idle()) == 2, "the workers are busy.")
+    for pid in idle():
+        shop.kill("idle worker", [pid], signal.SIGKILL)
 
 
 # --- many, at random

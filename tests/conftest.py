@@ -1,3 +1,4 @@
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,12 @@ from .receiver import Receiver
 # How long an example takes says something of the machine, and nothing of the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are objects that stay; to look through them for garbage again and again takes a twentieth."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -40,8 +40,9 @@ def _pytest(*arguments: str, environment: Mapping[str, str] | None) -> int:
 
 def _last_failed(arguments: Sequence[str], environment: Mapping[str, str] | None) -> list[str]:
     """Their ids, as pytest's cache has them."""
-    only = ("--last-failed", "--last-failed-no-failures", "none", "--collect-only", "--quiet")
-    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", *only, *arguments]
+    only = ("--last-failed", "--last-failed-no-failures", "none", "--collect-only", "--verbosity=-1")
+    # Behind the arguments, of which a --quiet would take the ids away.
+    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", *arguments, *only]
     plain = {name: value for name, value in (environment or os.environ).items() if name != "PYTEST_ADDOPTS"}
     listed = subprocess.run(command, env=plain, capture_output=True, text=True).stdout
     return [line for line in listed.splitlines() if "::" in line]

@@ -136,6 +136,7 @@ def claim(
         front = front.exclude(bulk__in=BulkReprocess.objects.halted().values("pk"), state_before__gt="")
     for _ in range(MOVES):
         with writing.soon(), transaction.atomic():
+            _as_a_queue()
             met = _meet(front, limit)
             others = {config for _pk, config, _priority, is_apart in met if is_apart}
             if others:
@@ -167,6 +168,7 @@ def claim_apart(claim_id: UUID, room: apart.Room) -> apart.Heads:
     if not ready:  # so that it takes no write lock where there is nothing to do
         return apart.Heads(again_in=again_in)
     with writing.soon(), transaction.atomic():
+        _as_a_queue()
         pks, slow = apart.heads(ready, room)
         _make_ours(pks, claim_id)
     return apart.Heads(_whole(pks, claim_id), slow, again_in)
@@ -234,6 +236,17 @@ def _whole(pks: Sequence[int], claim_id: UUID) -> list[Delivery]:
     for delivery in deliveries:
         delivery.config = configs[delivery.config_id]
     return deliveries
+
+
+def _as_a_queue() -> None:
+    """In this transaction the most urgent rows are read off the end of an index, a few of however many.
+
+    With statistics from before a burst PostgreSQL takes it that little is due, and sorts all of it for each claim: of
+    20,000 that took 28 ms, where the index gives 200 in 0.6.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_sort = off")
 
 
 def _commit_soon() -> None:

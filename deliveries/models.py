@@ -279,11 +279,20 @@ class Delivery(models.Model):
     webhook_id = models.CharField(
         _("webhook-id"), max_length=40, unique=True, editable=False
     )  # over all tries
-    event = models.ForeignKey(Event, models.PROTECT, related_name="deliveries", verbose_name=_("event"))
-    config = models.ForeignKey(
-        WebhookConfig, models.PROTECT, related_name="deliveries", verbose_name=_("configuration")
+    # Each of these three begins another index below, and every claim and outcome writes an entry into all indexes.
+    event = models.ForeignKey(
+        Event, models.PROTECT, related_name="deliveries", db_index=False, verbose_name=_("event")
     )
-    owner = models.ForeignKey(Seller, models.PROTECT, related_name="+", verbose_name=_("owner"))  # of config
+    config = models.ForeignKey(
+        WebhookConfig,
+        models.PROTECT,
+        related_name="deliveries",
+        db_index=False,
+        verbose_name=_("configuration"),
+    )
+    owner = models.ForeignKey(  # of config
+        Seller, models.PROTECT, related_name="+", db_index=False, verbose_name=_("owner")
+    )
     audience = models.CharField(_("copy"), max_length=10, choices=Audience, default=Audience.PRODUCER)
     version = models.CharField(_("version"), max_length=10, choices=Version)
     # db_default: workers of the release before write rows without these two.
@@ -432,7 +441,11 @@ class DeliveryAttempt(Posted):
     """One POST, or the try of one, as it went. It never changes."""
 
     delivery = models.ForeignKey(
-        Delivery, models.PROTECT, related_name="attempts", verbose_name=_("delivery")
+        Delivery,
+        models.PROTECT,
+        related_name="attempts",
+        db_index=False,  # attempt_in_order
+        verbose_name=_("delivery"),
     )
     number = models.PositiveIntegerField(_("number"))  # counts over all sets of tries
     # Its worker had lost the claim by the time the answer came: kept as evidence, it moved nothing.

@@ -48,8 +48,10 @@ from .workers import Workers
 
 logger = logging.getLogger(__name__)
 
-AHEAD = 24  # posts that wait ready for a thread while all answers are fast
-BATCH, BATCH_PER_SLOT = 200, 50  # rows claimed at once, at most
+AHEAD = (
+    100  # posts that wait ready for a thread while all answers are fast and the main thread records others
+)
+BATCH, BATCH_PER_SLOT = 400, 100  # rows claimed at once, at most
 RENEW_EVERY = LEASE.total_seconds() / 6
 MARGIN = LEASE.total_seconds() / 9  # of the lease that is left when the slowest answer is here
 PROBE_EVERY = 1.0  # seconds between two looks for probes that are due
@@ -61,7 +63,7 @@ WAIT_FOR_A_RATE = (
 TICK = 0.2  # seconds: how soon a stop is noticed
 RECORD_SOON = 0.1  # seconds that an outcome may wait for others to be recorded with
 IN_A_BACKLOG = 0.5  # seconds, while more waits to be sent
-RECORD_AT = 200  # outcomes
+RECORD_AT = 400  # outcomes
 RECORD_AGAIN = 0.5  # seconds
 KEEP_TRYING = 30.0  # seconds in which outcomes are kept while the database is out of reach
 
@@ -313,7 +315,7 @@ class _Drain:
         if time.monotonic() > post.start_by:
             self.ended = True
             return False
-        self.flying[post.delivery.pk] = post
+        self.flying[post.pk] = post
         self.slots.take(post)
         self.workers.give(post)
         self.workers.at_least(min(self.slots.threads(), len(self.flying)))
@@ -362,7 +364,7 @@ class _Drain:
             self.found_slow.add(post.config)
 
     def _no_longer_flying(self, post: Post) -> None:
-        del self.flying[post.delivery.pk]
+        del self.flying[post.pk]
         self.slots.free(post)
 
     def _grow(self) -> None:
@@ -450,8 +452,8 @@ class _Drain:
             leases.give_back(self.claim_id, [post.delivery for post in theirs], aside=aside)
         except DatabaseError:
             self._lose_the_database("What has not begun is left to its lease.")
-        gone = {post.delivery.pk for post in theirs}
-        self.unsent = [post for post in self.unsent if post.delivery.pk not in gone]
+        gone = {post.pk for post in theirs}
+        self.unsent = [post for post in self.unsent if post.pk not in gone]
 
     def _lose_the_database(self, consequence: str) -> None:
         """Called while a DatabaseError is handled: go on without, for the sake of what is in flight."""

@@ -28,23 +28,21 @@ class Post:
     kind: Kind
     probe: bool = False
     trial: bool = False
+    # Of the delivery: they are asked for many times.
+    pk: int = field(init=False)
+    url: str = field(init=False)
+    config: int = field(init=False)
+    place: Place = field(init=False)
     headers: dict[str, str] = field(default_factory=dict)
     start_by: float = 0.0  # later its answer might come after the lease
     started_at: float = 0.0  # 0 while it waits for a thread
     done_at: float = 0.0
     outcome: Outcome | None = None
 
-    @property
-    def url(self) -> str:
-        return self.delivery.config.url
-
-    @property
-    def config(self) -> int:
-        return self.delivery.config_id
-
-    @property
-    def place(self) -> Place:
-        return place_of(self.delivery.owner_id, self.url)
+    def __post_init__(self) -> None:
+        delivery = self.delivery
+        self.pk, self.url, self.config = delivery.pk, delivery.config.url, delivery.config_id
+        self.place = place_of(delivery.owner_id, self.url)
 
     @property
     def is_bulk(self) -> bool:

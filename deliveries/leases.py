@@ -325,17 +325,18 @@ def record(claim_id: UUID, results: Sequence[Result]) -> None:
         breaker.judge(results, urls, now)
         kept, late = [], []
         for result in results:
-            tries, attempts_made, before, is_ours = present[result.delivery.pk]
+            delivery = result.delivery
+            tries, attempts_made, before, is_ours = present[delivery.pk]
             # Of what a bulk reprocess sends for the first time, the tries are those of the set before.
             if result.behind:
-                result.delivery.tries, result.delivery.state_before = tries, before
+                delivery.tries, delivery.state_before = tries, before
             else:
-                result.delivery.tries = (0 if before else tries) + (not result.probe)
-                result.delivery.state_before = ""
-            result.delivery.attempts_made = attempts_made + 1
+                delivery.tries = (0 if before else tries) + (not result.probe)
+                delivery.state_before = ""
+            delivery.attempts_made = attempts_made + 1
             result.late = not is_ours
-            _conclude(result, now, as_they_are[result.delivery.config_id][0])
-            if result.delivery.pk in redacted:
+            _conclude(result, now, as_they_are[delivery.config_id][0])
+            if redacted and delivery.pk in redacted:
                 _forget_the_buyer(result)
             (late if result.late else kept).append(result)
         writing.update(Delivery, _RECORDED, [writing.values(result.delivery, _RECORDED) for result in kept])

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-GARBAGE_AT = 20_000  # objects that were made and not freed since: Python looks at 700
+GARBAGE_AT = 100_000  # objects that were made and not freed since: Python looks at 700
 
 
 @contextmanager

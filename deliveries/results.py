@@ -101,4 +101,6 @@ def ours(error: Exception, at: datetime) -> Outcome:
 
 def storable(text: str) -> str:
     """PostgreSQL stores neither NUL nor half a surrogate pair, and a receiver may send both."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()

@@ -8,6 +8,7 @@ they take nobody's place.
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -37,11 +38,10 @@ class Post(Protocol):
 
     kind: Kind
     config: int
-
-    @property
-    def place(self) -> Place: ...
+    place: Place
 
 
+@lru_cache(maxsize=1000)
 def place_of(owner: int, url: str) -> Place:
     return owner, urlsplit(url).netloc
 
@@ -52,6 +52,9 @@ class Slots:
 
     size: int = FEWEST
     ahead: int = 0  # posts beyond `size` that may wait ready for a thread
+    # Read once: a setting costs more than all else that is asked here of each post.
+    most: int = field(default_factory=lambda: settings.DELIVERY_SLOTS)
+    of_a_place: int = field(default_factory=lambda: settings.DELIVERY_SLOTS_OF_A_PLACE)
     taken: Counter[Kind] = field(default_factory=Counter)
     by_config: Counter[int] = field(default_factory=Counter)
     by_place: Counter[Place] = field(default_factory=Counter)
@@ -82,11 +85,11 @@ class Slots:
         )
 
     def place_is_full(self, post: Post) -> bool:
-        return self.by_place[post.place] >= settings.DELIVERY_SLOTS_OF_A_PLACE
+        return self.by_place[post.place] >= self.of_a_place
 
     def slow_ones(self) -> int:
         """How many posts to slow endpoints may be under way, if there are enough of these."""
-        return settings.DELIVERY_SLOTS // 2
+        return self.most // 2
 
     def is_full(self) -> bool:
         """Nothing of the front can start, whatever it is."""
@@ -100,7 +103,7 @@ class Slots:
         return self.size + (0 if self.taken[Kind.BULK] else self.ahead)
 
     def _has_room(self, post: Post) -> bool:
-        taken, most = self.taken, settings.DELIVERY_SLOTS
+        taken, most = self.taken, self.most
         if post.kind is Kind.SLOW:
             if taken[Kind.SLOW] < most * settings.DELIVERY_SLOW_SHARE:
                 return True

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 from django.conf import settings
@@ -73,6 +74,7 @@ class Transport:
         self.names = names.Names(lookup)
         self.pools = Pools(self.names)
         self._adapter = Adapter()
+        self._parse = lru_cache(maxsize=1000)(addresses.parse)  # what it refuses is judged anew each time
 
     def post(self, config_id: int, url: str, headers: dict[str, str], body: bytes) -> Outcome:
         """POST `body` to `url`, over a connection kept for this configuration where there is one.
@@ -96,7 +98,7 @@ class Transport:
         answer, place = _Answer(), ""
         with timed(clock):
             try:
-                target = addresses.parse(url)
+                target = self._parse(url)
                 place = target.place
                 self._exchange(
                     Request(target, self.pools.get(config_id, target), headers, body), clock, answer

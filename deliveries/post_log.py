@@ -26,15 +26,18 @@ def say(recorded: Sequence[Result]) -> None:
     """`attempt` is the number of the try, counted over all sets: with the delivery it names the row."""
     if not settings.LOG_POSTS or not logger.isEnabledFor(logging.INFO):
         return
-    for result in recorded:
-        outcome, delivery = result.outcome, result.delivery
-        about = ids(delivery) | {
-            "attempt": delivery.attempts_made,
-            "outcome": "delivered" if result.delivered else outcome.problem or "refused_by_status",
-            "host": delivery.config.host,
-            "status": outcome.status,
-            "ms": outcome.took // timedelta(milliseconds=1),
-        }
-        if result.late:
-            about["late"] = True
-        logger.info("Post %s.", "delivered" if result.delivered else "not delivered", extra=about)
+    for message, delivered in (("Post delivered.", True), ("Post not delivered.", False)):
+        if each := [_about(result) for result in recorded if result.delivered == delivered]:
+            logger.info(message, extra={"each": each})
+
+
+def _about(result: Result) -> dict[str, object]:
+    outcome, delivery = result.outcome, result.delivery
+    return ids(delivery) | {
+        "attempt": delivery.attempts_made,
+        "outcome": "delivered" if result.delivered else outcome.problem or "refused_by_status",
+        "host": delivery.config.host,
+        "status": outcome.status,
+        "ms": outcome.took // timedelta(milliseconds=1),
+        "late": result.late or None,
+    }

@@ -21,7 +21,8 @@ from django.http import HttpRequest, HttpResponse
 
 logger = logging.getLogger("webhookhub.requests")
 
-# What a line may be about, given as `extra`: only these come into it.
+# What a line may be about, given as `extra`: only these come into it. Where `each` is given, a list of such, there is a
+# line for each, as if each had been logged by itself: a record of its own for each post costs a twentieth of the post.
 ABOUT = (
     *("request_id", "method", "route", "status", "ms", "user"),
     *("event", "delivery", "webhook_id", "attempt", "configuration", "test", "outcome", "host", "late"),
@@ -76,12 +77,13 @@ class Plain(logging.Formatter):
     """`time level logger: message (what it is about)`; of a traceback, each line behind a bar."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{_when(record)} {record.levelname} {record.name}: {blot(record.getMessage())}"
-        if about := _about(record):
-            line += f" ({' '.join(f'{name}={value}' for name, value in about.items())})"
-        return "\n".join(
-            [on_one_line(line), *(f"  | {on_one_line(part)}" for part in self._traceback(record))]
-        )
+        head = f"{_when(record)} {record.levelname} {record.name}: {blot(record.getMessage())}"
+        lines = []
+        for about in _abouts(record):
+            told = " ".join([f"{name}={value}" for name, value in about.items()])
+            lines.append(on_one_line(f"{head} ({told})" if told else head))
+        lines += [f"  | {on_one_line(part)}" for part in self._traceback(record)]
+        return "\n".join(lines)
 
     def _traceback(self, record: logging.LogRecord) -> list[str]:
         text = self.formatException(record.exc_info) if record.exc_info and record.exc_info[0] else ""
@@ -99,16 +101,18 @@ class Json(Plain):
             "level": record.levelname,
             "logger": record.name,
             "message": blot(record.getMessage()),
-            **_about(record),
         }
-        if traceback := self._traceback(record):
-            line["traceback"] = traceback
-        return json.dumps(line)  # in ASCII: what is no letter of it is escaped
+        traceback = {"traceback": lines} if (lines := self._traceback(record)) else {}
+        # In ASCII: what is no letter of it is escaped.
+        return "\n".join([json.dumps({**line, **about, **traceback}) for about in _abouts(record)])
 
 
-def _about(record: logging.LogRecord) -> dict[str, Any]:
+def _abouts(record: logging.LogRecord) -> list[dict[str, Any]]:
+    """What each of its lines is about."""
     given = record.__dict__
-    return {name: given[name] for name in ABOUT if given.get(name) not in (None, "")}
+    about = {name: given[name] for name in ABOUT if given.get(name) not in (None, "")}
+    each = given.get("each", ({},))
+    return [about | {name: one[name] for name in one if one[name] not in (None, "")} for one in each]
 
 
 def _when(record: logging.LogRecord) -> str:

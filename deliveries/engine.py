@@ -48,9 +48,9 @@ from .workers import Workers
 
 logger = logging.getLogger(__name__)
 
-AHEAD = (
-    100  # posts that wait ready for a thread while all answers are fast and the main thread records others
-)
+# Posts that wait ready for a thread while all answers are fast: enough to keep the threads at work while the main one
+# records a batch and claims another.
+AHEAD = 200
 BATCH, BATCH_PER_SLOT = 400, 100  # rows claimed at once, at most
 RENEW_EVERY = LEASE.total_seconds() / 6
 MARGIN = LEASE.total_seconds() / 9  # of the lease that is left when the slowest answer is here
@@ -297,7 +297,8 @@ class _Drain:
     def _start_what_can(self) -> None:
         """Fill the slots, most urgent first: each configuration up to its share, then beyond while slots are free."""
         shares = settings.DELIVERY_SLOTS_OF_A_CONFIGURATION, settings.DELIVERY_SLOTS_WHILE_IDLE
-        self.slots.ahead = AHEAD if self.slots.size == FEWEST else 0
+        few = self.slots.size == FEWEST <= min(shares[0], self.slots.of_a_place)
+        self.slots.ahead = AHEAD if few else 0
         for share in shares:
             kept = []
             for place, post in enumerate(self.unsent):
@@ -372,9 +373,11 @@ class _Drain:
         now, slots = time.monotonic(), self.slots
         slow = sum(post.kind is not Kind.SLOW and post.takes(now, SLOW) for post in self.flying.values())
         wanted = self.unsent or self.workers.waiting()
-        if wanted and slots.front() + slots.taken[Kind.BULK] >= slots.size and slow * 2 >= slots.size:
-            slots.size = min(settings.DELIVERY_SLOTS, slots.size + FEWEST)
-            self.workers.at_least(min(slots.threads(), len(self.flying)))
+        taken = slots.front() + slots.taken[Kind.BULK]
+        if wanted and slots.size < slots.most and taken >= slots.size and slow * 2 >= slots.size:
+            slots.size = min(slots.most, slots.size + FEWEST)
+            self._take_back()  # from now on each configuration has its share
+            self._start_what_can()
 
     # --- those that take long
 
@@ -431,9 +434,7 @@ class _Drain:
         """Once the time is up, what has not begun goes back."""
         if not (self.unsent or self.workers.waiting()) or not self._is_over():
             return
-        for post in self.workers.take_back():
-            self._no_longer_flying(post)
-            self.unsent.append(post)
+        self._take_back()
         try:
             for probes in (False, True):
                 leases.give_back(
@@ -442,6 +443,13 @@ class _Drain:
         except DatabaseError:
             self._lose_the_database("What has not begun is left to its lease.")
         self.unsent.clear()
+
+    def _take_back(self) -> None:
+        """What waits ready for a thread."""
+        for post in self.workers.take_back():
+            self._no_longer_flying(post)
+            self.unsent.append(post)
+        self.unsent.sort(key=Post.urgency)
 
     def _keep_from(self, configs: set[int], *, aside: bool = False) -> None:
         """What was claimed for these endpoints and has not begun goes back, but for probes; or into their own queues."""

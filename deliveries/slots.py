@@ -51,7 +51,9 @@ class Slots:
     """What is under way, and so what may start."""
 
     size: int = FEWEST
-    ahead: int = 0  # posts beyond `size` that may wait ready for a thread
+    # Posts beyond `size` that may wait ready for a thread. As long as any may, there are no more threads than one
+    # configuration may have posts under way, so nobody's share has to be looked at.
+    ahead: int = 0
     # Read once: a setting costs more than all else that is asked here of each post.
     most: int = field(default_factory=lambda: settings.DELIVERY_SLOTS)
     of_a_place: int = field(default_factory=lambda: settings.DELIVERY_SLOTS_OF_A_PLACE)
@@ -78,6 +80,8 @@ class Slots:
 
     def may_start(self, post: Post, of_a_configuration: int) -> bool:
         """Whether there is a slot for it, and neither its configuration nor its place has too many."""
+        if self.ahead and post.kind in (Kind.FIRST, Kind.RETRY):
+            return self._has_room(post)
         return (
             self.by_config[post.config] < of_a_configuration
             and not self.place_is_full(post)

@@ -59,9 +59,10 @@ def closed_circuits(settings):
 
 @pytest.fixture(autouse=True)
 def _fresh_transport():
-    """Connections and settings of one test are not the next one's."""
+    """Connections, settings and what is known of endpoints are one test's, and not the next one's."""
     yield
     engine.forget_transport()
+    engine._answers.cache_clear()
 
 
 @pytest.fixture

@@ -115,3 +115,12 @@ def test_of_quick_endpoints_nothing_is_kept():
     for seconds in (0.01, 0.02, 0.3, *[0.01] * 9):
         seen.note(1, seconds)
     assert not seen.of
+
+
+def test_while_posts_may_wait_ready_for_a_thread_nobodys_share_counts():
+    slots = Slots(size=4, ahead=30)
+    assert start(slots, of=(1, (1, "example.com"))) == 34
+
+
+def test_slow_posts_have_their_share_all_the_same():
+    assert start(Slots(size=4, ahead=30), Kind.SLOW, of=(1, (1, "example.com"))) == 4

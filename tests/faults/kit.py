@@ -290,9 +290,14 @@ class Shop:
         return arrivals
 
     def _waited(self, sold: float, arrived: float) -> float:
-        """From the first fault's end that it lived to see: later ones, and what they cost, count too."""
-        ends = [fault.ended for fault in self.faults if sold <= fault.ended <= arrived]
-        return arrived - min(ends, default=sold)
+        """From the first fault's end that it lived to see: later ones, and what they cost, count too.
+
+        What came amid its first fault has waited until that began.
+        """
+        if ends := [fault.ended for fault in self.faults if sold <= fault.ended <= arrived]:
+            return arrived - min(ends)
+        began = [fault.began for fault in self.faults if fault.began <= arrived <= fault.ended]
+        return max(0.0, min([arrived, *began]) - sold)
 
 
 @dataclass

@@ -65,10 +65,15 @@ RECORD_SOON = 0.1  # seconds that an outcome may wait for others to be recorded 
 IN_A_BACKLOG = 0.5  # seconds, while more waits to be sent
 RECORD_AT = 400  # outcomes
 RECORD_AGAIN = 0.5  # seconds
-KEEP_TRYING = 30.0  # seconds in which outcomes are kept while the database is out of reach
+KEEP_TRYING = 30.0  # seconds in which a drain tries to record while the database is out of reach
 
 
 Told = Callable[[Sequence[Result]], None]
+
+# Outcomes that this process could not record, each batch with its claim. The next drain begins with them and claims
+# nothing before: on a disk that is full a claim may find room where an outcome does not, and one post after the other
+# would be sent again and again.
+_owed: list[tuple[UUID, list[Result]]] = []
 
 
 def drain(
@@ -148,6 +153,7 @@ class _Drain:
             return self._run()
 
     def _run(self) -> int:
+        self._record_owed()
         self._claim_more()  # what is fresh does not wait for the looks at what is old
         if leases.recover():
             self._claim_more()
@@ -487,37 +493,52 @@ class _Drain:
         return IN_A_BACKLOG if len(self.unsent) > AHEAD else RECORD_SOON
 
     def _record(self, now: float) -> None:
-        """Outcomes outlive a database that is away for a while; after that they are left to the lease."""
+        """Outcomes outlive a database that is away for a while; after that the next drain begins with them."""
         results = [post.result() for post in self.landed]
         try:
-            leases.record(self.claim_id, results)
+            self._keep(self.claim_id, results)
         except (OperationalError, InterfaceError):
             self._lose_the_database(f"{len(results)} outcomes cannot be recorded yet.")
             self.failing_since = self.failing_since or now
             self.record_again_at = now + RECORD_AGAIN
             if now - self.failing_since < KEEP_TRYING:
                 return
-            logger.error("%s outcomes are lost: these posts will be sent again.", len(results))
-        except DatabaseError:
-            logger.exception("A batch cannot be recorded: each is recorded by itself.")
-            for result in results:
-                self._record_alone(result)
+            logger.error("Nothing is claimed any more until these %s outcomes are recorded.", len(results))
+            _owed.append((self.claim_id, results))
         else:
-            self._count(results)
             self.failing_since = None
             self.ended = self.ended or any(result.outage for result in results)
             self._keep_from({result.delivery.config_id for result in results if result.shut})
         self.landed.clear()
 
-    def _record_alone(self, result: Result) -> None:
+    def _record_owed(self) -> None:
+        """Raises DatabaseError as long as that does not work."""
+        while _owed:
+            self._keep(*_owed[0])
+            del _owed[0]
+
+    def _keep(self, claim_id: UUID, results: Sequence[Result]) -> None:
+        """Raises OperationalError or InterfaceError where the database is out of reach."""
+        try:
+            leases.record(claim_id, results)
+        except (OperationalError, InterfaceError):
+            raise
+        except DatabaseError:
+            logger.exception("A batch cannot be recorded: each is recorded by itself.")
+            for result in results:
+                self._keep_alone(claim_id, result)
+        else:
+            self._count(results)
+
+    def _keep_alone(self, claim_id: UUID, result: Result) -> None:
         """An answer that the database refuses must not have its post sent for ever: it is kept without its answer."""
         try:
-            leases.record(self.claim_id, [result])
+            leases.record(claim_id, [result])
         except DatabaseError:
             about = post_log.ids(result.delivery)
             logger.exception("The answer to %s cannot be stored.", result.delivery, extra=about)
             result.outcome = replace(result.outcome, headers=[], body=b"", detail="")
-            leases.record(self.claim_id, [result])
+            leases.record(claim_id, [result])
         self._count([result])
 
     def _count(self, recorded: Sequence[Result]) -> None:

@@ -63,6 +63,7 @@ def _fresh_transport():
     yield
     engine.forget_transport()
     engine._answers.cache_clear()
+    engine._owed.clear()
 
 
 @pytest.fixture

@@ -229,7 +229,31 @@ def test_a_connection_to_the_database_that_is_cut_in_flight_costs_no_outcome(rec
     assert (delivery.state, delivery.tries, len(receiver.posts)) == (State.DELIVERED, 1, 1)
 
 
-def test_outcomes_that_never_can_be_recorded_are_left_to_the_lease(receiver, sell, monkeypatch, clock):
+def test_what_a_drain_could_not_record_the_next_one_begins_with_and_claims_nothing_before(
+    receiver, sell, monkeypatch, clock
+):
+    sold = sell()
+
+    def locked(claim_id, results):
+        raise OperationalError("locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(leases, "record", locked)
+        patch.setattr(engine, "RECORD_AGAIN", 0.01)
+        patch.setattr(engine, "KEEP_TRYING", 0.05)
+        assert engine.drain() == 0
+        later = sell()
+        with pytest.raises(OperationalError):
+            engine.drain()
+    later.refresh_from_db()
+    assert (later.state, len(receiver.posts)) == (State.WAITING, 1)
+    clock.forward(minutes=1)
+    assert engine.drain() == 2
+    sold.refresh_from_db()
+    assert (sold.state, sold.tries, len(receiver.posts)) == (State.DELIVERED, 1, 2)
+
+
+def test_outcomes_that_die_with_their_worker_are_left_to_the_lease(receiver, sell, monkeypatch, clock):
     sell()
 
     def locked(claim_id, results):
@@ -240,8 +264,10 @@ def test_outcomes_that_never_can_be_recorded_are_left_to_the_lease(receiver, sel
         patch.setattr(engine, "RECORD_AGAIN", 0.01)
         patch.setattr(engine, "KEEP_TRYING", 0.05)
         assert engine.drain() == 0
+    engine._owed.clear()  # as in a new process
     clock.forward(minutes=1)
     assert engine.drain() == 1
+    assert len(receiver.posts) == 2
 
 
 def test_an_answer_that_the_database_refuses_is_kept_without_itself(receiver, sell, monkeypatch):

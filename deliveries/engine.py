@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 # Posts that wait ready for a thread while all answers are fast: enough to keep the threads at work while the main one
 # records a batch and claims another.
-AHEAD = 200
+AHEAD = 100
 BATCH, BATCH_PER_SLOT = 400, 100  # rows claimed at once, at most
 RENEW_EVERY = LEASE.total_seconds() / 6
 MARGIN = LEASE.total_seconds() / 9  # of the lease that is left when the slowest answer is here

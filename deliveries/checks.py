@@ -18,7 +18,7 @@ def check_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 def _times() -> Iterator[CheckMessage]:
     lease, deadline = settings.DELIVERY_LEASE.total_seconds(), settings.DELIVERY_DEADLINE
-    slowest_job = settings.DELIVERY_DRAIN_BUDGET + deadline
+    slowest_job = settings.DELIVERY_DRAIN_BUDGET + 2 * deadline
     if lease * 8 / 9 <= deadline:  # the ninth is engine.MARGIN
         yield Error(
             f"DELIVERY_LEASE is {lease:g} s, and a post may take DELIVERY_DEADLINE, {deadline:g} s: no post could begin.",

@@ -83,8 +83,9 @@ def drain(
 
     `told` hears of the results as they are recorded, in the main thread: it must be quick.
 
-    After `budget` seconds (DELIVERY_DRAIN_BUDGET), or once `stop()` is true or it is told by SIGTERM or SIGINT, it
-    starts nothing new, gives back what it has not begun, and waits for what is in flight: at most
+    Once `stop()` is true or it is told by SIGTERM or SIGINT it starts nothing new, gives back what it has not begun,
+    and waits for what is in flight: at most DELIVERY_DEADLINE longer. The same after `budget` seconds
+    (DELIVERY_DRAIN_BUDGET), but that it goes on as long as a post from before is in flight: at most twice
     DELIVERY_DEADLINE longer.
     Raises DatabaseError if the database is out of reach.
     """
@@ -182,8 +183,20 @@ class _Drain:
         return True
 
     def _is_over(self) -> bool:
-        self.ended = self.ended or time.monotonic() >= self.until or self.stop()
+        if not self.ended:
+            self.ended = self.stop() or (self._hands_on() and not self._has_some_from_before())
         return self.ended
+
+    def _hands_on(self) -> bool:
+        """Its time is up: nothing more is begun that is known to take long."""
+        return time.monotonic() >= self.until
+
+    def _has_some_from_before(self) -> bool:
+        """Posts that were begun in its time are still on their way. Beside them it goes on, for DELIVERY_DEADLINE at
+        most: where all workers waited for an endpoint that hangs, everybody else's posts would wait too."""
+        if time.monotonic() >= self.until + settings.DELIVERY_DEADLINE:
+            return False
+        return any(0 < post.started_at < self.until for post in self.flying.values())
 
     # --- claim
 
@@ -288,7 +301,8 @@ class _Drain:
         """From the own queues; in how many seconds the rate of one of them permits the next post."""
         here = Counter(post.config for post in (*self.unsent, *self.flying.values()))
         slow_here = sum(post.kind is Kind.SLOW for post in self.unsent) + self.slots.taken[Kind.SLOW]
-        room = apart.Room(BATCH, self.slots.slow_ones() - slow_here, here)
+        slow_room = 0 if self._hands_on() else self.slots.slow_ones() - slow_here
+        room = apart.Room(BATCH, slow_room, here)
         heads = leases.claim_apart(self.claim_id, room)
         self.slow |= heads.slow
         self._take_on(heads.deliveries, now)
@@ -301,17 +315,20 @@ class _Drain:
     # --- post
 
     def _start_what_can(self) -> None:
-        """Fill the slots, most urgent first: each configuration up to its share, then beyond while slots are free."""
-        shares = settings.DELIVERY_SLOTS_OF_A_CONFIGURATION, settings.DELIVERY_SLOTS_WHILE_IDLE
-        few = self.slots.size == FEWEST <= min(shares[0], self.slots.of_a_place)
+        """Fill the slots, most urgent first: one of each configuration, then up to its share, then beyond while slots
+        are free."""
+        shares = 1, settings.DELIVERY_SLOTS_OF_A_CONFIGURATION, settings.DELIVERY_SLOTS_WHILE_IDLE
+        few = self.slots.size == FEWEST <= min(shares[1], self.slots.of_a_place)
         self.slots.ahead = AHEAD if few else 0
+        slow_may = not self._hands_on()
         for share in shares:
             kept = []
             for place, post in enumerate(self.unsent):
                 if self.ended or (post.kind is not Kind.SLOW and self.slots.is_full()):
                     kept += self.unsent[place:]
                     break
-                if not (self.slots.may_start(post, share) and self._start(post)):
+                may = (slow_may or post.kind is not Kind.SLOW) and self.slots.may_start(post, share)
+                if not (may and self._start(post)):
                     kept.append(post)
             self.unsent = kept
         self.blocked = bool(self.unsent) and not self.slots.is_full()

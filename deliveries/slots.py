@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 FEWEST = 4
+# Share of all slots beyond which only those get one who have none yet: so that many endpoints that begin to hang at
+# once do not take all, before they are known to be slow.
+NOT_FOR_ALL = 0.75
 # Seconds of the mean answer above which an endpoint is slow, and below which it is so no more.
 SLOW_MEAN, QUICK = 1.0, 0.5
 WEIGHT = 0.3  # of the newest answer in the mean
@@ -118,6 +121,8 @@ class Slots:
                 and taken[Kind.BULK] < most * settings.DELIVERY_BULK_SHARE
             )
         if self.is_full():
+            return False
+        if not self.ahead and self.by_config[post.config] and self.front() >= most * NOT_FOR_ALL:
             return False
         return post.kind is Kind.FIRST or not self.retries_are_full()
 

@@ -210,7 +210,7 @@ DELIVERY_CIRCUIT_WAIT = timedelta(seconds=env.float("DELIVERY_CIRCUIT_WAIT", 10.
 DELIVERY_CIRCUIT_LONGEST = timedelta(seconds=60)
 # Posts a second once it works again, doubled every five seconds.
 DELIVERY_CIRCUIT_RATE = env.float("DELIVERY_CIRCUIT_RATE", 5.0)
-DELIVERY_DRAIN_BUDGET = 15.0  # seconds after which a job hands on to the next
+DELIVERY_DRAIN_BUDGET = 10.0  # seconds after which a job hands on to the next
 # Of a claim, renewed as long as anything of it is unfinished. The time limit of one post, and some, fits in.
 DELIVERY_LEASE = timedelta(seconds=env.float("DELIVERY_LEASE", 45.0))
 # Posts under way at once in each worker process, while answers take long. docs/fairness.md has the rules.

@@ -25,10 +25,10 @@ def _twenty_slots(settings):
     )
 
 
-def start(slots, kind=Kind.FIRST, *, most=100, of=None):
+def start(slots, kind=Kind.FIRST, *, most=100, of=None, first=0):
     """How many posts of a kind may start, each of a configuration, an account and a host of its own unless `of` says."""
     for started in range(most):
-        post = Post(kind, *(of or (started, (started, "example.com"))))
+        post = Post(kind, *(of or (first + started, (first + started, "example.com"))))
         if not slots.may_start(post, 4):
             return started
         slots.take(post)
@@ -43,7 +43,7 @@ def test_retries_may_use_half_of_them_and_first_tries_the_rest():
     slots = Slots(size=20)
     assert start(slots, Kind.RETRY) == 10
     assert slots.retries_are_full()
-    assert start(slots) == 10
+    assert start(slots, first=50) == 10
     assert slots.is_full()
 
 
@@ -124,3 +124,11 @@ def test_while_posts_may_wait_ready_for_a_thread_nobodys_share_counts():
 
 def test_slow_posts_have_their_share_all_the_same():
     assert start(Slots(size=4, ahead=30), Kind.SLOW, of=(1, (1, "example.com"))) == 4
+
+
+def test_the_last_quarter_of_all_slots_is_for_those_who_have_none():
+    slots = Slots(size=20)
+    hanging = [start(slots, of=(n, (n, "example.com"))) for n in range(5)]
+    assert hanging == [4, 4, 4, 3, 1]  # 15 of 20, and the first one of the fifth
+    assert start(slots) == 0  # they are of the same configurations
+    assert start(slots, of=(7, (7, "example.com"))) == 1

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from configurations.models import State as ConfigState
 
 from . import standing
-from .choices import OWN_LANES, Lane, State
+from .choices import BULK_LANES, OWN_LANES, Lane, State
 from .held import EVERY
 from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, HeldHost, OwnQueue
 from .results import Result
@@ -29,7 +29,7 @@ FEW = 20  # so many waiting posts need no own queue
 QUEUES = 50  # that are claimed from at once
 AT_ONCE = 50  # of one own queue, claimed by one worker
 
-ASIDE = Case(When(lane=Lane.BULK, then=Value(Lane.OWN_BULK)), default=Value(Lane.OWN))
+ASIDE = Case(When(lane__in=BULK_LANES, then=Value(Lane.OWN_BULK)), default=Value(Lane.OWN))
 _BACK = Case(When(lane=Lane.OWN_BULK, then=Value(Lane.BULK)), default=Value(Lane.FRESH))
 
 

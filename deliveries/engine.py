@@ -37,7 +37,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.utils import timezone
 
 from . import apart, breaker, disabling, in_hand, leases, outage, post_log, posting, sending, wake
-from .choices import BULK_LANES
+from .choices import BULK_LANES, Lane
 from .in_hand import SLOW, Post
 from .models import LEASE, Delivery
 from .process import garbage_collected_rarely, told_to_end
@@ -221,10 +221,11 @@ class _Drain:
                 return
             if now >= self.probe_at:
                 self._claim_probes(now)
-            full = self._full(now, only_fresh=many)
-            rows = leases.claim(
-                self.claim_id, limit, full, only_fresh=many, only_first=self._has_retries_enough()
-            )
+            # While posts of a bulk reprocess wait here, for fresh ones alone: none of these is kept away by those.
+            only_fresh = many or any(post.delivery.lane == Lane.BULK for post in self.unsent)
+            full = self._full(now, only_fresh=only_fresh)
+            only_first = self._has_retries_enough()
+            rows = leases.claim(self.claim_id, limit, full, only_fresh=only_fresh, only_first=only_first)
             self._take_on(rows, now)
             self._start_what_can()
             again_in = self._claim_apart(now)

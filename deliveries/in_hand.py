@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from django.conf import settings
 
 from . import posting
-from .choices import BULK_LANES
+from .choices import BULK_LANES, OWN_LANES
 from .models import Delivery
 from .results import Result
 from .slots import Kind, Place, Slots, place_of
@@ -80,8 +80,8 @@ def hanging(flying: Iterable[Post], now: float) -> set[int]:
 
 
 def crowded(unsent: Iterable[Post], flying: Collection[Post], now: float) -> set[int]:
-    """The configurations of which many wait here, and do not come to go."""
-    waiting = Counter(post.config for post in unsent)
+    """The configurations of which many wait here, and do not come to go; what comes from their own queue is few."""
+    waiting = Counter(post.config for post in unsent if post.delivery.lane not in OWN_LANES)
     many = {config for config, count in waiting.items() if count > CROWD}
     return many & _share_takes(flying, now, SLOW) if many else set()
 

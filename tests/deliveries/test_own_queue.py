@@ -332,6 +332,16 @@ def test_of_one_account_at_one_host_only_so_many_are_on_their_way(slow, product,
     assert (len(slow.posts), ours) == (6, 3)
 
 
+def test_what_is_given_back_into_its_own_queue_stays_behind_what_is_fresh(config, product):
+    factories.make_sales(product, 2)
+    OwnQueue.objects.create(config=config)
+    config.deliveries.update(lane=Lane.OWN_BULK)
+    claim_id = uuid4()
+    heads = leases.claim_apart(claim_id, apart.Room(10, 10, {}))
+    leases.give_back(claim_id, heads.deliveries, aside=True)
+    assert set(config.deliveries.values_list("lane", flat=True)) == {Lane.OWN_BULK}
+
+
 # --- old and new
 
 

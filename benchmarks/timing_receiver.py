@@ -56,18 +56,23 @@ def _field(head: bytes, name: bytes) -> bytes:
 
 async def _serve(sockets: Sequence[socket.socket], delay: float, told: Connection) -> None:
     arrivals: list[tuple[str, float]] = []
-    loop = asyncio.get_running_loop()
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
     for each in sockets:
         await loop.create_server(lambda: _Protocol(arrivals, delay), sock=each, backlog=512)
 
     def tell() -> None:
-        told.recv()
-        told.send(list(arrivals))
-        arrivals.clear()
+        try:
+            told.recv()
+        except EOFError:  # the benchmark was killed
+            loop.remove_reader(told.fileno())
+            ended.set()
+        else:
+            told.send(list(arrivals))
+            arrivals.clear()
 
     loop.add_reader(told.fileno(), tell)
     told.send(None)
-    await asyncio.Event().wait()
+    await ended.wait()
 
 
 def _main(sockets: Sequence[socket.socket], delay: float, told: Connection) -> None:

@@ -470,10 +470,10 @@ class _Drain:
 
     def _take_back(self) -> None:
         """What waits ready for a thread."""
-        for post in self.workers.take_back():
+        taken = self.workers.take_back()
+        for post in taken:
             self._no_longer_flying(post)
-            self.unsent.append(post)
-        self.unsent.sort(key=Post.urgency)
+        self.unsent = sorted(taken + self.unsent, key=Post.urgency)
 
     def _keep_from(self, configs: set[int], *, aside: bool = False) -> None:
         """What was claimed for these endpoints and has not begun goes back, but for probes; or into their own queues."""

@@ -221,6 +221,7 @@ class _Drain:
                 return
             if now >= self.probe_at:
                 self._claim_probes(now)
+            self._give_back_halted()
             # While posts of a bulk reprocess wait here, for fresh ones alone: none of these is kept away by those.
             only_fresh = many or any(post.delivery.lane == Lane.BULK for post in self.unsent)
             full = self._full(now, only_fresh=only_fresh)
@@ -475,9 +476,19 @@ class _Drain:
             self._no_longer_flying(post)
         self.unsent = sorted(taken + self.unsent, key=Post.urgency)
 
+    def _give_back_halted(self) -> None:
+        """What has not begun of a bulk reprocess that was paused or stopped."""
+        if halted := leases.halted(post.delivery for post in self.unsent):
+            self._give_back([post for post in self.unsent if post.delivery.bulk_id in halted])
+
     def _keep_from(self, configs: set[int], *, aside: bool = False) -> None:
         """What was claimed for these endpoints and has not begun goes back, but for probes; or into their own queues."""
-        theirs = [post for post in self.unsent if post.config in configs and not (post.probe or post.trial)]
+        self._give_back(
+            [post for post in self.unsent if post.config in configs and not (post.probe or post.trial)],
+            aside=aside,
+        )
+
+    def _give_back(self, theirs: list[Post], *, aside: bool = False) -> None:
         if not theirs:
             return
         try:

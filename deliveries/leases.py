@@ -51,7 +51,7 @@ _RECORDED = [
 # as much again.
 _NEEDED = [
     *("webhook_id", "config", "owner", "audience", "version", "lane", "priority", "state", "body"),
-    *("tries", "next_try_at", "state_before"),
+    *("tries", "next_try_at", "state_before", "bulk"),
     *(f"event__{name}" for name in ("type", "occurred_at", "snapshot", "transaction_code")),
 ]
 
@@ -177,6 +177,16 @@ def claim_apart(claim_id: UUID, room: apart.Room) -> apart.Heads:
         pks, slow = apart.heads(ready, room)
         _make_ours(pks, claim_id)
     return apart.Heads(_whole(pks, claim_id), slow, again_in)
+
+
+def halted(deliveries: Iterable[Delivery]) -> set[int]:
+    """The bulk reprocesses of these posts that were paused or stopped."""
+    bulks = {delivery.bulk_id for delivery in deliveries if delivery.bulk_id}
+    return (
+        set(BulkReprocess.objects.halted().filter(pk__in=bulks).values_list("pk", flat=True))
+        if bulks
+        else set()
+    )
 
 
 def _new() -> DeliveryQuerySet:

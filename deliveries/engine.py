@@ -479,7 +479,7 @@ class _Drain:
     def _give_back_halted(self) -> None:
         """What has not begun of a bulk reprocess that was paused or stopped."""
         if halted := leases.halted(post.delivery for post in self.unsent):
-            self._give_back([post for post in self.unsent if post.delivery.bulk_id in halted])
+            self._give_back([post for post in self.unsent if post.pk in halted])
 
     def _keep_from(self, configs: set[int], *, aside: bool = False) -> None:
         """What was claimed for these endpoints and has not begun goes back, but for probes; or into their own queues."""

@@ -180,13 +180,13 @@ def claim_apart(claim_id: UUID, room: apart.Room) -> apart.Heads:
 
 
 def halted(deliveries: Iterable[Delivery]) -> set[int]:
-    """The bulk reprocesses of these posts that were paused or stopped."""
-    bulks = {delivery.bulk_id for delivery in deliveries if delivery.bulk_id}
-    return (
-        set(BulkReprocess.objects.halted().filter(pk__in=bulks).values_list("pk", flat=True))
-        if bulks
-        else set()
-    )
+    """Of these posts those that a bulk reprocess had not sent yet when it was paused or stopped."""
+    unsent = {delivery.pk: delivery.bulk_id for delivery in deliveries if delivery.state_before}
+    if not unsent:
+        return set()
+    bulks = BulkReprocess.objects.halted().filter(pk__in=set(unsent.values()))
+    halted = set(bulks.values_list("pk", flat=True))
+    return {pk for pk, bulk_id in unsent.items() if bulk_id in halted}
 
 
 def _new() -> DeliveryQuerySet:

@@ -45,7 +45,7 @@ def sent() -> int:
 
 
 def test_it_is_watched_paused_gone_on_with_and_ends(page: Page, receiver: Receiver, producer):
-    receiver.answers(Answer(delay=0.4))
+    receiver.answers(Answer(delay=0.9))  # 16 at once by two workers: all of it takes seven seconds
     log_in(page, producer.user.email)
     start(page)
     expect(page.get_by_text(f"0 of {POSTS} posts sent")).to_be_visible()

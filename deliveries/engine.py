@@ -537,7 +537,9 @@ class _Drain:
         else:
             self.failing_since = None
             self.ended = self.ended or any(result.outage for result in results)
-            self._keep_from({result.delivery.config_id for result in results if result.shut})
+            if shut := {result.delivery.config_id for result in results if result.shut}:
+                self._take_back()  # what waits ready for a thread, too
+                self._keep_from(shut)
         self.landed.clear()
 
     def _record_owed(self) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from auditlog.models import LogEntry
+from django.db import connection
 from django.utils import timezone
 
 from configurations.models import Reason
@@ -153,7 +154,8 @@ def test_a_host_is_its_whole_name(receiver, sell, operator):
 def test_nothing_is_joined_where_no_host_is_held(sell, django_assert_num_queries):
     delivery = sell()
     Delivery.objects.update(state=State.DISCARDED)
-    with django_assert_num_queries(2 + 2) as asked:  # savepoint, the holds, the claim, release
+    # Savepoint, the holds, the claim, release; PostgreSQL is told how to read besides.
+    with django_assert_num_queries(2 + 2 + (connection.vendor == "postgresql")) as asked:
         leases.claim(delivery.event_id, 10)
     claim = next(q["sql"] for q in asked.captured_queries if "deliveries_delivery" in q["sql"])
     assert "host" not in claim

@@ -17,7 +17,7 @@ from django.conf import settings
 FEWEST = 4
 # Share of all slots beyond which only those get one who have none yet: so that many endpoints that begin to hang at
 # once do not take all, before they are known to be slow.
-NOT_FOR_ALL = 0.75
+NOT_FOR_ALL = 0.875
 # Seconds of the mean answer above which an endpoint is slow, and below which it is so no more.
 SLOW_MEAN, QUICK = 1.0, 0.5
 WEIGHT = 0.3  # of the newest answer in the mean

@@ -126,9 +126,9 @@ def test_slow_posts_have_their_share_all_the_same():
     assert start(Slots(size=4, ahead=30), Kind.SLOW, of=(1, (1, "example.com"))) == 4
 
 
-def test_the_last_quarter_of_all_slots_is_for_those_who_have_none():
+def test_the_last_eighth_of_all_slots_is_for_those_who_have_none():
     slots = Slots(size=20)
     hanging = [start(slots, of=(n, (n, "example.com"))) for n in range(5)]
-    assert hanging == [4, 4, 4, 3, 1]  # 15 of 20, and the first one of the fifth
+    assert hanging == [4, 4, 4, 4, 2]  # 17.5 of 20
     assert start(slots) == 0  # they are of the same configurations
     assert start(slots, of=(7, (7, "example.com"))) == 1

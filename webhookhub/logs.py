@@ -10,7 +10,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -109,10 +109,12 @@ class Json(Plain):
 
 def _abouts(record: logging.LogRecord) -> list[dict[str, Any]]:
     """What each of its lines is about."""
-    given = record.__dict__
-    about = {name: given[name] for name in ABOUT if given.get(name) not in (None, "")}
-    each = given.get("each", ({},))
-    return [about | {name: one[name] for name in one if one[name] not in (None, "")} for one in each]
+    about = _about(record.__dict__)
+    return [about | _about(one) for one in record.__dict__.get("each", ({},))]
+
+
+def _about(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: given[name] for name in ABOUT if given.get(name) not in (None, "")}
 
 
 def _when(record: logging.LogRecord) -> str:

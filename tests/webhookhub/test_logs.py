@@ -59,6 +59,16 @@ class TestALine:
         assert "hush" not in formatter.format(record("Fine.", body="hush", request="hush", buyer="hush"))
 
     @BOTH
+    def test_of_a_batch_each_is_about_its_own_and_holds_as_little_else(self, formatter):
+        each = [{"delivery": 7001, "buyer": "hush"}, {"delivery": 8001, "status": None}]
+        text = formatter.format(record("Sent.", configuration=3001, each=each))
+        abouts = [line.partition("Sent.")[2] for line in text.splitlines()]
+        found = [[number for number in ("3001", "7001", "8001") if number in about] for about in abouts]
+        assert found == [["3001", "7001"], ["3001", "8001"]]
+        assert "hush" not in text
+        assert "status" not in text
+
+    @BOTH
     @pytest.mark.parametrize(
         "evil",
         ["a\nb", "a\r\nb", "a\x1b[31mb", "a\x00b", "a\x85b", "a\u2028b", "a\u202eb", "a\x7fb", "a\ud800b"],

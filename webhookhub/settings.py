@@ -153,7 +153,7 @@ if not ON_REDIS and BROKER_URL != "orm":
 Q_CLUSTER = {
     "name": env.str("CLUSTER_NAME", "webhookhub"),
     "workers": env.int("WORKERS", 2),
-    "timeout": 60,  # seconds; a drain ends by itself after DRAIN_BUDGET and the time limit of its last post
+    "timeout": 60,  # seconds; a drain ends by itself after DRAIN_BUDGET and twice the time limit of a post
     "retry": 120,  # seconds; above the wait in the local queue and the timeout
     "ack_failures": True,  # the rows are tried again, not the job
     "max_attempts": 1,

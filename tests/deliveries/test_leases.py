@@ -3,7 +3,9 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import uuid4
 
@@ -14,7 +16,11 @@ from django.utils import timezone
 from deliveries import disabling, engine, leases
 from deliveries.models import Delivery, DeliveryAttempt, State
 from tests import factories
-from tests.receiver import Answer
+from tests.receiver import Answer, Receiver
+
+from .cluster_process import wait_until
+
+BUDGET = 0.3  # seconds
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +54,29 @@ def test_after_its_budget_it_hands_on(receiver, config, product):
     made = engine.drain(budget=1)
     assert 1 <= made < 30
     assert Delivery.objects.due().count() == 30 - made
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_its_budget_nobody_waits_for_the_endpoint_that_it_still_waits_for(receiver, config, product):
+    with Receiver() as hanging:
+        hanging.answers(Answer(delay=2))
+        other = factories.make_config(url=hanging.url)
+        factories.make_sale(factories.make_product(other.owner))
+
+        def sell() -> None:
+            hanging.wait_for(1)
+            wait_until(lambda: time.monotonic() > began + BUDGET, "its time is not up.")
+            factories.make_sale(product)
+            connection.close()
+
+        began = time.monotonic()
+        seller = threading.Thread(target=sell)
+        seller.start()
+        assert engine.drain(budget=BUDGET) == 2
+        seller.join()
+        answered = DeliveryAttempt.objects.get(delivery__config=other)
+    [post] = receiver.posts
+    assert post.at < began + answered.duration_ms / 1000
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
@@ -229,11 +258,8 @@ def test_a_connection_to_the_database_that_is_cut_in_flight_costs_no_outcome(rec
     assert (delivery.state, delivery.tries, len(receiver.posts)) == (State.DELIVERED, 1, 1)
 
 
-def test_what_a_drain_could_not_record_the_next_one_begins_with_and_claims_nothing_before(
-    receiver, sell, monkeypatch, clock
-):
-    sold = sell()
-
+@contextmanager
+def nothing_can_be_recorded(monkeypatch):
     def locked(claim_id, results):
         raise OperationalError("locked")
 
@@ -241,6 +267,15 @@ def test_what_a_drain_could_not_record_the_next_one_begins_with_and_claims_nothi
         patch.setattr(leases, "record", locked)
         patch.setattr(engine, "RECORD_AGAIN", 0.01)
         patch.setattr(engine, "KEEP_TRYING", 0.05)
+        yield
+
+
+def test_what_a_drain_could_not_record_the_next_one_begins_with_and_claims_nothing_before(
+    receiver, sell, monkeypatch, clock
+):
+    sold = sell()
+
+    with nothing_can_be_recorded(monkeypatch):
         assert engine.drain() == 0
         later = sell()
         with pytest.raises(OperationalError):
@@ -256,13 +291,7 @@ def test_what_a_drain_could_not_record_the_next_one_begins_with_and_claims_nothi
 def test_outcomes_that_die_with_their_worker_are_left_to_the_lease(receiver, sell, monkeypatch, clock):
     sell()
 
-    def locked(claim_id, results):
-        raise OperationalError("locked")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(leases, "record", locked)
-        patch.setattr(engine, "RECORD_AGAIN", 0.01)
-        patch.setattr(engine, "KEEP_TRYING", 0.05)
+    with nothing_can_be_recorded(monkeypatch):
         assert engine.drain() == 0
     engine._owed.clear()  # as in a new process
     clock.forward(minutes=1)

@@ -66,8 +66,8 @@ def _bare_loop(barrier: Barrier, url: str, bodies: list[bytes]) -> None:
         session.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=15)
 
 
-def _counted(target, used, barrier: Barrier, *arguments) -> None:
-    """Run `target`, and add the processor time that it took from the barrier on to `used`."""
+def _counted(target, used, ended, barrier: Barrier, *arguments) -> None:
+    """Run `target`; add the processor time that it took from the barrier on to `used`, and note when it `ended`."""
     before = [0.0]
 
     class _Marked:
@@ -82,6 +82,7 @@ def _counted(target, used, barrier: Barrier, *arguments) -> None:
         raise
     with used.get_lock():
         used.value += _processor_time() - before[0]
+        ended.value = max(ended.value, time.monotonic())
 
 
 def _processor_time() -> float:
@@ -90,25 +91,27 @@ def _processor_time() -> float:
 
 
 def timed(target, posts: int, arguments: list[tuple]) -> Speed:
-    """From the moment that all processes stand ready until the last has ended."""
+    """From the moment that all processes stand ready until the last has done its work; that each then takes itself
+    apart as a process is no part of it."""
     barrier = _spawn.Barrier(len(arguments) + 1)
-    used = _spawn.Value("d", 0.0)
-    processes = [_spawn.Process(target=_counted, args=(target, used, barrier, *given)) for given in arguments]
+    used, ended = _spawn.Value("d", 0.0), _spawn.Value("d", 0.0)
+    processes = [
+        _spawn.Process(target=_counted, args=(target, used, ended, barrier, *given)) for given in arguments
+    ]
     try:
         for process in processes:
             process.start()
         _wait_at(barrier, processes)
-        started = time.perf_counter()
+        started = time.monotonic()  # the same clock in all processes
         for process in processes:
-            process.join(max(0.0, started + posts / SLOWEST - time.perf_counter()))
-        took = time.perf_counter() - started
+            process.join(max(0.0, started + posts / SLOWEST - time.monotonic()))
         if any(process.exitcode != 0 for process in processes):
             raise SystemExit("A process of the benchmark failed or hangs; see above.")
     finally:
         for process in processes:
             if process.is_alive():
                 process.kill()
-    return Speed(posts / took, used.value * 1_000_000 / posts)
+    return Speed(posts / (ended.value - started), used.value * 1_000_000 / posts)
 
 
 def _wait_at(barrier: Barrier, processes: list) -> None:

@@ -9,10 +9,12 @@ import random
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError, connection, models, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, models, transaction
 from django.db.models import Case, Exists, F, OuterRef, Value, When
+from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
 from configurations.models import SECRETS, WebhookConfig
@@ -20,12 +22,14 @@ from configurations.models import State as ConfigState
 
 from . import apart, breaker, bulk, disabling, outage, retries, standing, writing
 from .choices import FINISHED, Lane
-from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, HeldHost, State
+from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, Event, HeldHost, State
 from .reprocessing import OUT_OF_BULK, BulkReprocess, discarded_or_as_before, held_or_as_before
 from .results import Result
 from .slots import Place, place_of
 
 logger = logging.getLogger(__name__)
+
+Row = TypeVar("Row", bound=models.Model)
 
 NEWEST = 4  # of so many posts in a backlog, one is of the newest
 MOVES = 10  # batches that one claim moves aside, at most
@@ -49,11 +53,11 @@ _RECORDED = [
 
 # What is read of a post and its event to send and judge it: to make Python's moments, ids and numbers of the rest costs
 # as much again.
-_NEEDED = [
-    *("webhook_id", "config", "owner", "audience", "version", "lane", "priority", "state", "body"),
-    *("tries", "next_try_at", "state_before", "bulk"),
-    *(f"event__{name}" for name in ("type", "occurred_at", "snapshot", "transaction_code")),
-]
+_OF_POST = (
+    *("id", "event_id", "config_id", "owner_id", "bulk_id", "webhook_id", "audience", "version", "lane"),
+    *("priority", "state", "body", "tries", "next_try_at", "state_before"),
+)
+_OF_EVENT = ("id", "type", "occurred_at", "snapshot", "transaction_code")
 
 
 def anything_to_do() -> bool:
@@ -234,7 +238,7 @@ def claim_trials(claim_id: UUID, pks: Sequence[int]) -> list[Delivery]:
 def _make_ours(pks: Sequence[int], claim_id: UUID) -> None:
     if pks:
         _commit_soon()
-        Delivery.objects.filter(pk__in=pks).update(
+        Delivery.objects.these(pks).update(
             state=State.SENDING, claim_id=claim_id, lease_until=Now() + Value(LEASE, models.DurationField())
         )
 
@@ -243,14 +247,28 @@ def _whole(pks: Sequence[int], claim_id: UUID) -> list[Delivery]:
     """These, claimed, with all that a post is made of."""
     if not pks:
         return []
-    rows = Delivery.objects.filter(pk__in=pks, claim_id=claim_id).select_related("event").only(*_NEEDED)
-    deliveries = list(rows.most_urgent_first())
+    rows = Delivery.objects.these(pks).filter(claim_id=claim_id).most_urgent_first()
+    rows = rows.values_list(*_OF_POST, *(f"event__{name}" for name in _OF_EVENT))
+    found = [
+        (_instance(Delivery, _OF_POST, row), _instance(Event, _OF_EVENT, row[len(_OF_POST) :]))
+        for row in rows
+    ]
     # Apart, and once for each; without its secrets, which cost 50 µs to decrypt.
     configs = WebhookConfig.objects.select_related("owner__user").defer(*SECRETS)
-    configs = configs.in_bulk({delivery.config_id for delivery in deliveries})
-    for delivery in deliveries:
-        delivery.config = configs[delivery.config_id]
-    return deliveries
+    configs = configs.in_bulk({delivery.config_id for delivery, _event in found})
+    for delivery, event in found:
+        delivery._state.fields_cache |= {"event": event, "config": configs[delivery.config_id]}
+    return [delivery for delivery, _event in found]
+
+
+def _instance(model: type[Row], names: Sequence[str], values: Sequence[Any]) -> Row:
+    """As `only(*names)` gives it. There Django looks at each of the model's fields for each row, which took as long
+    as to read them."""
+    instance = model.__new__(model)
+    instance._state = ModelState()
+    instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
+    instance.__dict__.update(zip(names, values, strict=False))
+    return instance
 
 
 def _as_a_queue() -> None:
@@ -319,8 +337,8 @@ def record(claim_id: UUID, results: Sequence[Result]) -> None:
     with transaction.atomic():
         _commit_soon()
         rows = (
-            Delivery.objects.select_for_update()
-            .filter(pk__in=[r.delivery.pk for r in results])
+            Delivery.objects.these([result.delivery.pk for result in results])
+            .select_for_update()
             .order_by("pk")
         )
         # Compared by the database: to make a UUID and a moment of Python's for each row costs more than all else.
@@ -328,15 +346,15 @@ def record(claim_id: UUID, results: Sequence[Result]) -> None:
         facts = ("pk", "tries", "attempts_made", "state_before", "is_ours")
         present = {pk: rest for pk, *rest in rows.annotate(is_ours=ours).values_list(*facts)}
         configs = WebhookConfig.objects.filter(pk__in={r.delivery.config_id for r in results})
-        as_they_are = {pk: rest for pk, *rest in configs.values_list("pk", "state", "url")}
-        now = configs.values_list(Now()).first()[0]
+        as_they_are = {pk: rest for pk, *rest in configs.values_list("pk", "state", "url", Now())}
+        now = next(iter(as_they_are.values()))[-1]
         # Read once their deliveries are locked: `privacy` erases with these same rows locked.
         redacted = set(
-            Delivery.objects.filter(pk__in=present, event__redacted_at__isnull=False).values_list(
-                "pk", flat=True
-            )
+            Delivery.objects.these(present)
+            .filter(event__redacted_at__isnull=False)
+            .values_list("pk", flat=True)
         )
-        urls = {pk: url for pk, (state, url) in as_they_are.items() if state == ConfigState.ON}
+        urls = {pk: url for pk, (state, url, _now) in as_they_are.items() if state == ConfigState.ON}
         breaker.judge(results, urls, now)
         kept, late = [], []
         for result in results:

@@ -73,15 +73,15 @@ class Result:
 
     def answered_page(self) -> bool:
         """Delivered by the rules, but what answered is a web page: most likely not the receiver at all."""
-        status = self.outcome.status
+        outcome = self.outcome
         return (
-            status is not None
-            and 200 <= status < 300
+            outcome.status is not None
+            and 200 <= outcome.status < 300
+            and _PAGE.search(outcome.body) is not None  # first: most answers say next to nothing
             and any(
                 name.lower() == "content-type" and value.strip().lower().startswith("text/html")
-                for name, value in self.outcome.headers
+                for name, value in outcome.headers
             )
-            and _PAGE.search(self.outcome.body) is not None
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, models
+from django.db.backends.utils import CursorWrapper
 
 from . import fast_json
 
@@ -94,18 +95,27 @@ def _recordset(fields: Sequence[models.Field]) -> str:
 
 
 def _execute(statement: str, fields: Sequence[models.Field], rows: Sequence[Sequence[Any]]) -> None:
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            columns = [field.column for field in fields]
-            cursor.execute(
-                statement, [fast_json.dumps([dict(zip(columns, row, strict=True)) for row in rows])]
-            )
-        else:
-            columns = [
-                _prepared(field, values)
-                for field, values in zip(fields, zip(*rows, strict=True), strict=True)
-            ]
+    if connection.vendor == "postgresql":
+        columns = [field.column for field in fields]
+        given = fast_json.dumps([dict(zip(columns, row, strict=True)) for row in rows])
+        with _binding_cursor() as cursor:
+            cursor.execute(statement, [given])
+    else:
+        columns = [
+            _prepared(field, values) for field, values in zip(fields, zip(*rows, strict=True), strict=True)
+        ]
+        with connection.cursor() as cursor:
             cursor.executemany(statement, zip(*columns, strict=True))
+
+
+def _binding_cursor() -> CursorWrapper:
+    """PostgreSQL gets the rows beside the statement. Django's cursor quotes them into it: a megabyte that is copied
+    and parsed twice more, which cost a batch a fifteenth of all its time."""
+    connection.ensure_connection()
+    cursor = connection.Database.Cursor(connection.connection)
+    return (
+        connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
+    )
 
 
 def _prepared(field: models.Field, values: Sequence[Any]) -> Sequence[Any]:

@@ -67,7 +67,7 @@ def milliseconds(moment: datetime) -> int:
 
 
 def time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _time_ms(moment: datetime) -> str:

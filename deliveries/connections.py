@@ -40,7 +40,7 @@ FRAMING = 1024 * 1024  # bytes that may come after the head: the body that is ke
 
 # Of the head of an answer, with the empty line at its end: http.client's own limits.
 _MOST_LINES, _LONGEST_LINE = 100, 65536
-_PLAIN_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n]*)\r?\n")
+_PLAIN_LINES = re.compile(r"^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*)\r?\n", re.MULTILINE)
 
 _QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 _OUR_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
@@ -187,16 +187,14 @@ def _head(fp: BinaryIO) -> http.client.HTTPMessage:
         lines.append(line)
         if line in (b"\r\n", b"\n"):
             break
+    head = b"".join(lines)
+    found = _PLAIN_LINES.findall(head.decode("latin-1"))
+    if len(found) != len(lines) - 1 or len(lines) > _MOST_LINES or lines[-1] not in (b"\r\n", b"\n"):
+        return http.client.parse_headers(BytesIO(head))
     message = http.client.HTTPMessage()
-    for line in lines[:-1]:
-        parts = _PLAIN_LINE.fullmatch(line.decode("latin-1"))
-        if parts is None:
-            break
-        message.set_raw(parts[1], parts[2].lstrip(" \t"))
-    else:
-        if len(lines) <= _MOST_LINES and lines and lines[-1] in (b"\r\n", b"\n"):
-            return message
-    return http.client.parse_headers(BytesIO(b"".join(lines)))
+    for name, value in found:
+        message.set_raw(name, value)
+    return message
 
 
 class _Answer(http.client.HTTPResponse):
@@ -243,6 +241,14 @@ class Safe:
     def send(self, data: bytes) -> None:
         """Head and body go out together: one packet, and one wake-up for whoever receives them."""
         self._unsent.append(data)
+
+    def putheader(self, header: str, *values: str | bytes) -> None:
+        """As http.client's, but for its two expressions for each header: requests has matched name and value by now."""
+        value = b"".join(value if isinstance(value, bytes) else value.encode("latin-1") for value in values)
+        line = b"%b: %b" % (header.encode("ascii"), value)
+        if b"\n" in line or b"\r" in line:
+            raise ValueError("A header of a post holds the end of a line.")
+        self._buffer.append(line)
 
     def getresponse(self) -> Any:
         if _QUICK_ACK is not None:

@@ -24,7 +24,7 @@ from .models import CONFIG_SECRETS, Delivery, DeliveryQuerySet, HeldHost, OwnQue
 from .results import Result
 from .slots import QUICK, WEIGHT
 
-BATCH = 1000  # rows that are moved in one statement
+BATCH = 250  # rows that are moved in one statement: on SQLite all others wait as long
 FEW = 20  # so many waiting posts need no own queue
 QUEUES = 50  # that are claimed from at once
 AT_ONCE = 50  # of one own queue, claimed by one worker
@@ -39,6 +39,14 @@ _BACK = Case(When(lane=Lane.OWN_BULK, then=Value(Lane.BULK)), default=Value(Lane
 def has_own_queue(config: str = "config") -> Exists:
     """Of the configuration of the outer query's rows; `config` is the column that names it."""
     return Exists(OwnQueue.objects.filter(pk=OuterRef(config)))
+
+
+def without_own_queue(configs: Iterable[int]) -> set[int]:
+    """Those of them that have none."""
+    configs = set(configs)
+    if not configs:
+        return configs  # so that most claims ask nothing
+    return configs - set(OwnQueue.objects.filter(pk__in=configs).values_list("pk", flat=True))
 
 
 def begin(configs: Iterable[int], **facts: Any) -> None:

@@ -137,6 +137,7 @@ class _Drain:
         self.blocked = False  # whether slots are free that nothing unsent may take
         self.look_again_at = 0.0  # for more that is due
         self.look_at = 0.0  # whether anything is new
+        self.in_vain = False  # the last look: it was, and could not be claimed
         self.permitted_at = math.inf  # when the rate of an own queue permits its next post
         self.renew_at = time.monotonic() + RENEW_EVERY
         self.renewed_at = 0.0  # when the last good renewal began
@@ -230,13 +231,16 @@ class _Drain:
             self._take_on(rows, now)
             self._start_what_can()
             again_in = self._claim_apart(now)
+            in_vain = not rows and leases.anything_new()  # else another worker was first
         except DatabaseError:
             if idle and not self.landed:
                 raise
             self._lose_the_database("Nothing more can be claimed.")
             return
         self.permitted_at = now + again_in
-        self.look_at = now + (LOOK if rows else LOOK_AGAIN)  # what is there cannot go, if there is anything
+        # Twice in vain: what is there cannot go. Once, and it may have come since.
+        self.look_at = now + (LOOK_AGAIN if in_vain and self.in_vain else LOOK)
+        self.in_vain = in_vain
         if len(rows) < limit:
             self.look_again_at = min(now + LOOK_AGAIN, self.permitted_at)
         elif not self.called_for_help:
@@ -400,7 +404,7 @@ class _Drain:
         wanted = self.unsent or self.workers.waiting()
         taken = slots.front() + slots.taken[Kind.BULK]
         if wanted and slots.size < slots.most and taken >= slots.size and slow * 2 >= slots.size:
-            slots.size = min(slots.most, slots.size + FEWEST)
+            slots.size = min(slots.most, 2 * slots.size)
             self._take_back()  # from now on each configuration has its share
             self._start_what_can()
 

@@ -133,10 +133,11 @@ def claim(
 
     Up to `limit`; where there are more, a few of the newest besides, so that what arises now does not wait until an
     old backlog is done. `only_fresh`: nothing of a bulk reprocess; `only_first`: no retries. What it meets of a
-    configuration that has its own queue, it moves there.
+    configuration that has its own queue, it moves there, be it full: else each worker would look for what is new in
+    vain, as long as that endpoint hangs.
     """
     front = Delivery.objects.due().in_front().in_turn().to_open_hosts()
-    front = front.filter(config__state=ConfigState.ON).exclude(config__in=full)
+    front = front.filter(config__state=ConfigState.ON).exclude(config__in=apart.without_own_queue(full))
     if only_first:
         front = front.filter(next_try_at=None)
     if only_fresh:

@@ -112,6 +112,26 @@ def test_a_claim_moves_aside_as_many_as_there_are(config, other, product, monkey
     assert lanes(config) == [Lane.OWN] * 20
 
 
+def test_a_claim_moves_aside_what_is_for_an_endpoint_that_is_full(config, other, product):
+    """Else what is new of it is seen by each look, and never claimed, as long as it hangs."""
+    factories.make_sales(product, 3)
+    apart.begin([config.pk])
+    claimed = leases.claim(uuid4(), 10, full={config.pk})
+    assert {delivery.config_id for delivery in claimed} == {other.pk}
+    assert lanes(config) == [Lane.OWN] * 3
+    assert not leases.anything_new()
+
+
+def test_a_claim_leaves_what_is_for_a_full_endpoint_in_front_where_it_has_no_own_queue(
+    config, other, product
+):
+    factories.make_sales(product, 3)
+    claimed = leases.claim(uuid4(), 10, full={config.pk})
+    assert {delivery.config_id for delivery in claimed} == {other.pk}
+    assert lanes(config) == [Lane.FRESH] * 3
+    assert leases.anything_new()
+
+
 def test_a_pause_holds_back_its_own_posts_alone_and_nobody_is_woken_for_them(receiver, config, sell, clock):
     apart.begin(
         [config.pk], circuit=Phase.OPEN, circuit_url=config.url, probe_at=Now() + timedelta(minutes=10)

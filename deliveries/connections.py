@@ -12,8 +12,6 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
@@ -101,17 +99,7 @@ class Clock:
             self.limit = self.received + FRAMING
 
 
-running = threading.local()
-
-
-@contextmanager
-def timed(clock: Clock) -> Iterator[Clock]:
-    """What this thread sends and receives in here goes by `clock`: urllib3 hands nothing of ours down."""
-    running.clock = clock
-    try:
-        yield clock
-    finally:
-        del running.clock
+running = threading.local()  # its `clock`: that of the post that this thread sends
 
 
 class _Timed:

@@ -24,7 +24,7 @@ from configurations import addresses
 
 from . import names
 from .certificates import in_words
-from .connections import Clock, Failed, Steps, timed
+from .connections import Clock, Failed, Steps, running
 from .models import Problem
 from .phases import NONE, Phases
 from .pools import Adapter, Pools, Request
@@ -96,15 +96,16 @@ class Transport:
     ) -> Outcome:
         started_at, began = timezone.now(), clock.steps.began_at
         answer, place = _Answer(), ""
-        with timed(clock):
-            try:
-                target = self._parse(url)
-                place = target.place
-                self._exchange(
-                    Request(target, self.pools.get(config_id, target), headers, body), clock, answer
-                )
-            except Exception as error:
-                _note(answer, error, clock, place)
+        # urllib3 hands nothing of ours down: what this thread sends and receives from here on goes by it.
+        running.clock = clock
+        try:
+            target = self._parse(url)
+            place = target.place
+            self._exchange(Request(target, self.pools.get(config_id, target), headers, body), clock, answer)
+        except Exception as error:
+            _note(answer, error, clock, place)
+        finally:
+            del running.clock
         ended = time.monotonic()
         return Outcome(
             answer.status,
@@ -138,13 +139,13 @@ class Transport:
     def _send(self, request: Request, clock: Clock) -> Any:
         """Its answer, up to the body. On a kept connection that was closed just now, once more on a new one."""
         try:
-            return self._adapter.send(request, stream=True, timeout=settings.DELIVERY_DEADLINE)
+            return self._adapter.send(request, timeout=settings.DELIVERY_DEADLINE)
         except Exception as error:
             if clock.connected or clock.received or not isinstance(_root(error), _HUNG_UP):
                 raise
         clock.fresh = True
         clock.steps = Steps(time.monotonic())
-        return self._adapter.send(request, stream=True, timeout=settings.DELIVERY_DEADLINE)
+        return self._adapter.send(request, timeout=settings.DELIVERY_DEADLINE)
 
 
 def _has_odd_end(raw: Any) -> bool:

@@ -56,7 +56,7 @@ RENEW_EVERY = LEASE.total_seconds() / 6
 MARGIN = LEASE.total_seconds() / 9  # of the lease that is left when the slowest answer is here
 PROBE_EVERY = 1.0  # seconds between two looks for probes that are due
 LOOK_AGAIN = 0.1  # seconds after a claim that got all there was
-LOOK = 0.02  # seconds between two looks whether anything is new
+LOOK = 0.02  # seconds between two looks whether anything is new, or takes long
 WAIT_FOR_A_RATE = (
     1.0  # seconds that a drain without work waits for the rate of an own queue; then the clock does
 )
@@ -375,8 +375,7 @@ class _Drain:
         """Wait for an answer, but no longer than until something else may be due; take all that are there."""
         if not self.flying:
             return
-        soon = LOOK if not self.slots.is_full() else SLOW
-        for post in self.workers.done(timeout=soon):
+        for post in self.workers.done(timeout=LOOK):
             self._land(post)
         self._grow()
 
@@ -415,7 +414,7 @@ class _Drain:
         now = time.monotonic()
         if self.ended or (now < self.part_at and not self.found_slow):
             return
-        self.part_at = now + SLOW
+        self.part_at = now + LOOK
         flying = list(self.flying.values())
         slow = self.found_slow | in_hand.hanging(flying, now) - self.slow
         crowded = in_hand.crowded(self.unsent, flying, now)

@@ -43,6 +43,7 @@ def environment(url: str, folder: str, **more: str) -> dict[str, str]:
         "SECRET_KEY": "only-for-this-benchmark-" + "x" * 40,
         "FIELD_ENCRYPTION_KEY": "b25seS1mb3ItdGhpcy1iZW5jaG1hcmstMDAwMDAwMDA=",
         "ALLOWED_HOSTS": "testserver",
+        "MALLOC_ARENA_MAX": "2",  # as the worker's unit says
         **more,
     }
 

@@ -231,7 +231,7 @@ class _Drain:
             self._take_on(rows, now)
             self._start_what_can()
             again_in = self._claim_apart(now)
-            in_vain = not rows and leases.anything_new()  # else another worker was first
+            in_vain = not (rows or idle) and leases.anything_new()  # else another worker was first
         except DatabaseError:
             if idle and not self.landed:
                 raise

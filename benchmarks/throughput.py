@@ -10,6 +10,7 @@ of JSON for each database.
 """
 
 import argparse
+import math
 import multiprocessing
 import os
 import resource
@@ -66,14 +67,17 @@ def _bare_loop(barrier: Barrier, url: str, bodies: list[bytes]) -> None:
         session.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=15)
 
 
-def _counted(target, used, ended, barrier: Barrier, *arguments) -> None:
-    """Run `target`; add the processor time that it took from the barrier on to `used`, and note when it `ended`."""
+def _counted(target, used, began, ended, barrier: Barrier, *arguments) -> None:
+    """Run `target`; add the processor time that it took from the barrier on to `used`, and note when the first of them
+    `began` and the last `ended`."""
     before = [0.0]
 
     class _Marked:
         def wait(self) -> None:
             barrier.wait(READY_WITHIN)
             before[0] = _processor_time()
+            with used.get_lock():
+                began.value = min(began.value, time.monotonic())  # the same clock in all processes
 
     try:
         target(_Marked(), *arguments)
@@ -94,15 +98,16 @@ def timed(target, posts: int, arguments: list[tuple]) -> Speed:
     """From the moment that all processes stand ready until the last has done its work; that each then takes itself
     apart as a process is no part of it."""
     barrier = _spawn.Barrier(len(arguments) + 1)
-    used, ended = _spawn.Value("d", 0.0), _spawn.Value("d", 0.0)
+    used, began, ended = (_spawn.Value("d", value) for value in (0.0, math.inf, 0.0))
     processes = [
-        _spawn.Process(target=_counted, args=(target, used, ended, barrier, *given)) for given in arguments
+        _spawn.Process(target=_counted, args=(target, used, began, ended, barrier, *given))
+        for given in arguments
     ]
     try:
         for process in processes:
             process.start()
         _wait_at(barrier, processes)
-        started = time.monotonic()  # the same clock in all processes
+        started = time.monotonic()
         for process in processes:
             process.join(max(0.0, started + posts / SLOWEST - time.monotonic()))
         if any(process.exitcode != 0 for process in processes):
@@ -111,7 +116,7 @@ def timed(target, posts: int, arguments: list[tuple]) -> Speed:
         for process in processes:
             if process.is_alive():
                 process.kill()
-    return Speed(posts / (ended.value - started), used.value * 1_000_000 / posts)
+    return Speed(posts / (ended.value - began.value), used.value * 1_000_000 / posts)
 
 
 def _wait_at(barrier: Barrier, processes: list) -> None:

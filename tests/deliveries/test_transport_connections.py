@@ -223,3 +223,11 @@ def test_nothing_of_one_owner_reaches_another_at_the_same_address(transport):
     assert (first.body, second.body) == (b"ok", b"ok")
     assert "cookie" not in heard[1]
     assert "first's" not in heard[1].values()
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nX-Evil: 1", b"a\rX-Evil: 1"])
+def test_no_header_holds_the_end_of_a_line_even_where_nobody_checked_it_before(value):
+    """http.client's own look at it is left out."""
+    connection = connections.SafeHTTP("127.0.0.1", names=None)
+    with pytest.raises(ValueError, match="end of a line"):
+        connection.putheader("X-Mine", value)

@@ -89,4 +89,11 @@ def multiply(row, count: int, **columns: Mapping[str, str]) -> None:
     given = row._meta.pk.get_db_prep_value(row.pk, connection)
     with connection.cursor() as cursor:
         cursor.execute(statement, [count, given])
+
+
+def analyze() -> None:
+    """Let the database count what it has by now: it plans by that."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
         cursor.execute("ANALYZE")

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from .databases import DATABASES, environment, multiply, on_each
+from .databases import DATABASES, analyze, environment, multiply, on_each
 from .latency import Latencies, make_products, queue_for, sell, steadily
 from .qcluster import cluster
 from .report import emit, percentile, table
@@ -56,6 +56,7 @@ def write_backlog(product: Any, posts: int, state: str) -> None:
     multiply(delivery.event, posts, id=ids)
     facts = {name: dict.fromkeys(DATABASES, expression) for name, expression in facts.items()}
     multiply(delivery, posts, event_id=ids, **facts)
+    analyze()
 
 
 def hanging_endpoints(receiver: TimingReceiver, count: int, waiting: int) -> list[Any]:

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from .databases import DATABASES, environment, multiply, on_each
+from .databases import DATABASES, analyze, environment, multiply, on_each
 from .fast_receiver import receiver
 from .qcluster import PAGE, Cluster, cluster
 from .report import emit, table
@@ -62,6 +62,7 @@ def add(deliveries: list[Any], part: int, posts: int) -> None:
             state=dict.fromkeys(DATABASES, "'waiting'"), tries=dict.fromkeys(DATABASES, "0"),
             attempts_made=dict.fromkeys(DATABASES, "0"), body=dict.fromkeys(DATABASES, "''"), finished_at=same,
         )  # fmt: skip
+    analyze()
 
 
 def workers_of(running: Cluster) -> dict[int, int]:

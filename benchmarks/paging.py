@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from .databases import DATABASES, environment, multiply, on_each
+from .databases import DATABASES, analyze, environment, multiply, on_each
 
 FAR = 1000  # the page that is compared with the first
 
@@ -60,6 +60,7 @@ def _fill(rows: int) -> Any:
         delivery, rows, event_id=ids, created_at=_moments(base, 20), webhook_id=_one("'msg_bench' || n.i"),
         state=_one("CASE WHEN n.i % 20 = 0 THEN 'failed' ELSE 'delivered' END".replace("%", "%%")),
     )  # fmt: skip
+    analyze()
     return product.owner.user
 
 

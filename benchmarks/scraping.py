@@ -9,7 +9,7 @@ import time
 import traceback
 from datetime import timedelta
 
-from .databases import environment, multiply, on_each
+from .databases import analyze, environment, multiply, on_each
 from .paging import _fill, _one
 
 
@@ -17,7 +17,6 @@ def _measure(rows: int, due: int, new: int) -> None:
     import django
 
     django.setup()
-    from django.db import connection
     from django.db.models import F
 
     from deliveries import engine, metrics, readiness
@@ -33,8 +32,7 @@ def _measure(rows: int, due: int, new: int) -> None:
     multiply(attempt, rows, delivery_id=_one(f"{first.pk} + n.i"))
     Delivery.objects.filter(pk__gt=first.pk + rows - due).update(state="waiting", tries=0, attempts_made=0)
     WakeFlag.objects.update_or_create(pk=1, defaults={"swept_at": first.created_at})
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    analyze()
     metrics.page()
     took = []
     for turn in range(1, 6):

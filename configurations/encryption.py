@@ -1,7 +1,7 @@
 """What is encrypted at rest, with rotating keys.
 
 The keys are FIELD_ENCRYPTION_KEY, newest first: the first encrypts, all of them decrypt. A value costs about
-50 µs to read, so read it once for a batch.
+50 µs to read, so a process remembers the last REMEMBERED: a worker needs the same ones for each batch.
 
 A text column is an EncryptedTextField. Another app's JSON column, some texts of which went through `encrypt`, is told
 of once by `also_in("app.Model", "column")`: `fields` has it from then on, and with it the check at the start and
@@ -11,7 +11,7 @@ of once by `also_in("app.Model", "column")`: `fields` has it from then on, and w
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -22,6 +22,7 @@ from django.db import connection, models
 from django.db.models.functions import Cast
 
 BATCH = 500  # rows
+REMEMBERED = 4000  # values, of some 300 bytes each
 _FERNET = "gAAAA"  # how its tokens begin: the version and a time of this century
 _TOKEN = re.compile(rf"{_FERNET}[\w-]+={{0,2}}", re.ASCII)
 _also_in: set[tuple[str, str]] = set()
@@ -53,7 +54,12 @@ def encrypt(text: str) -> str:
 
 def decrypt(token: str) -> str:
     """Raises InvalidToken where no key reads it."""
-    return _all_of(_keys()).decrypt(token.encode()).decode()
+    return _decrypted(_keys(), token)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _decrypted(keys: tuple[str, ...], token: str) -> str:
+    return _all_of(keys).decrypt(token.encode()).decode()
 
 
 class EncryptedTextField(models.TextField):

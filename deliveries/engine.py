@@ -36,7 +36,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from . import apart, breaker, disabling, in_hand, leases, outage, post_log, posting, sending, wake
+from . import apart, breaker, disabling, in_hand, leases, looks, outage, post_log, posting, sending, wake
 from .choices import BULK_LANES, Lane
 from .in_hand import SLOW, Post
 from .models import LEASE, Delivery
@@ -55,8 +55,7 @@ BATCH, BATCH_PER_SLOT = 400, 100  # rows claimed at once, at most
 RENEW_EVERY = LEASE.total_seconds() / 6
 MARGIN = LEASE.total_seconds() / 9  # of the lease that is left when the slowest answer is here
 PROBE_EVERY = 1.0  # seconds between two looks for probes that are due
-LOOK_AGAIN = 0.1  # seconds after a claim that got all there was
-LOOK = 0.02  # seconds between two looks whether anything is new, or takes long
+LOOK = looks.SOON  # seconds between two looks whether anything takes long
 WAIT_FOR_A_RATE = (
     1.0  # seconds that a drain without work waits for the rate of an own queue; then the clock does
 )
@@ -135,9 +134,7 @@ class _Drain:
         self.found_slow: set[int] = set()  # of those, by their answers and just now
         self.part_at = 0.0
         self.blocked = False  # whether slots are free that nothing unsent may take
-        self.look_again_at = 0.0  # for more that is due
-        self.look_at = 0.0  # whether anything is new
-        self.in_vain = False  # the last look: it was, and could not be claimed
+        self.looks = looks.Looks()
         self.permitted_at = math.inf  # when the rate of an own queue permits its next post
         self.renew_at = time.monotonic() + RENEW_EVERY
         self.renewed_at = 0.0  # when the last good renewal began
@@ -211,7 +208,7 @@ class _Drain:
         if (
             enough
             or self.only_probes
-            or not (idle or now >= self.look_again_at or self._sees_new(now))
+            or not (idle or now >= self.looks.more_at or self._sees_new(now))
             or self._is_over()
         ):
             return
@@ -238,12 +235,9 @@ class _Drain:
             self._lose_the_database("Nothing more can be claimed.")
             return
         self.permitted_at = now + again_in
-        # Twice in vain: what is there cannot go. Once, and it may have come since.
-        self.look_at = now + (LOOK_AGAIN if in_vain and self.in_vain else LOOK)
-        self.in_vain = in_vain
-        if len(rows) < limit:
-            self.look_again_at = min(now + LOOK_AGAIN, self.permitted_at)
-        elif not self.called_for_help:
+        got_all = len(rows) < limit
+        self.looks.claimed(now, in_vain=in_vain, all_until=self.permitted_at if got_all else None)
+        if not (got_all or self.called_for_help):
             self.called_for_help = True
             wake.wake()  # there is more than this: an idle worker may join
 
@@ -263,9 +257,8 @@ class _Drain:
 
     def _sees_new(self, now: float) -> bool:
         """A look that costs little, taken often, so that a new post need not wait while others are on their way."""
-        if now < self.look_at or self.slots.is_full():
+        if self.slots.is_full() or not self.looks.is_due(now):
             return False
-        self.look_at = now + LOOK
         try:
             return leases.anything_new()
         except DatabaseError:
@@ -388,7 +381,7 @@ class _Drain:
         self.landed.append(post)
         took = post.done_at - post.started_at
         if took < SLOW and post.kind is not Kind.SLOW:
-            self.slots.size = max(FEWEST, self.slots.size - 1)
+            self.slots.shrink()
         if post.config not in self.slow and _answers().note(post.config, took):
             self.found_slow.add(post.config)
 
@@ -401,9 +394,7 @@ class _Drain:
         now, slots = time.monotonic(), self.slots
         slow = sum(post.kind is not Kind.SLOW and post.takes(now, SLOW) for post in self.flying.values())
         wanted = self.unsent or self.workers.waiting()
-        taken = slots.front() + slots.taken[Kind.BULK]
-        if wanted and slots.size < slots.most and taken >= slots.size and slow * 2 >= slots.size:
-            slots.size = min(slots.most, 2 * slots.size)
+        if wanted and slots.grow(slow):
             self._take_back()  # from now on each configuration has its share
             self._start_what_can()
 

@@ -126,6 +126,21 @@ class Slots:
             return False
         return post.kind is Kind.FIRST or not self.retries_are_full()
 
+    def grow(self, slow: int) -> bool:
+        """Where all are taken, and half of them or more by posts that wait for `slow` answers, there are twice as many.
+
+        Doubled, and not a few at a time: the more endpoints hang at once, the more slots it takes to find them all.
+        """
+        all_taken = self.front() + self.taken[Kind.BULK] >= self.size
+        if self.size >= self.most or not all_taken or slow * 2 < self.size:
+            return False
+        self.size = min(self.most, 2 * self.size)
+        return True
+
+    def shrink(self) -> None:
+        """By one, for an answer that was fast."""
+        self.size = max(FEWEST, self.size - 1)
+
     def retries_are_full(self) -> bool:
         return self.taken[Kind.RETRY] >= max(1, self._most_of_front() * settings.DELIVERY_RETRY_SHARE)
 

@@ -1,6 +1,5 @@
 """What is due is sent once, whatever the receiver answers and whatever becomes of its configuration."""
 
-from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -11,7 +10,7 @@ from django.utils import timezone
 from configurations.events import EventType
 from configurations.models import Reason, Token
 from configurations.models import State as ConfigState
-from deliveries import disabling, engine, leases
+from deliveries import disabling, engine, leases, slots
 from deliveries.contract import signing
 from deliveries.models import Delivery, Event, Problem, State
 from deliveries.slots import Slots
@@ -186,7 +185,7 @@ def test_the_redirect_by_which_an_apps_script_says_that_it_ran_is_delivered(conf
     class Google:
         def post(self, config_id, url, headers, body):
             output = ["Location", "https://script.googleusercontent.com/macros/echo?user_content_key=x"]
-            return Outcome(302, "", "", [output], b"", False, timedelta(milliseconds=900), timezone.now())
+            return Outcome(timezone.now(), 302, headers=[output])
 
     monkeypatch.setattr(engine, "transport", Google)
     engine.drain()
@@ -210,7 +209,7 @@ def test_a_poison_payload_fails_as_ours_and_the_others_go(receiver, sell):
 def test_approved_goes_first_then_what_takes_access_away_then_the_rest(receiver, sell, monkeypatch):
     monkeypatch.setattr(engine, "AHEAD", 0)
     monkeypatch.setattr(engine, "Slots", lambda: Slots(size=1))
-    monkeypatch.setattr(engine, "FEWEST", 1)
+    monkeypatch.setattr(slots, "FEWEST", 1)
     for status in (SaleStatus.BILLET_PRINTED, SaleStatus.REFUNDED, SaleStatus.APPROVED):
         sell(status=status)
     engine.drain()

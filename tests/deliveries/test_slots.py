@@ -132,3 +132,31 @@ def test_the_last_eighth_of_all_slots_is_for_those_who_have_none():
     assert hanging == [4, 4, 4, 4, 2]  # 17.5 of 20
     assert start(slots) == 0  # they are of the same configurations
     assert start(slots, of=(7, (7, "example.com"))) == 1
+
+
+def test_while_all_wait_for_slow_answers_the_slots_double_up_to_the_most():
+    slots, sizes = Slots(), []
+    while slots.size < 20:
+        start(slots)
+        assert slots.grow(slow=slots.size // 2)
+        sizes.append(slots.size)
+    assert sizes == [8, 16, 20]
+    start(slots)
+    assert not slots.grow(slow=20)
+    assert slots.size == 20
+
+
+def test_they_do_not_grow_while_some_are_free_or_most_answers_are_fast():
+    slots = Slots(size=8)
+    start(slots, most=7)
+    assert not slots.grow(slow=7)
+    start(slots, first=20)
+    assert not slots.grow(slow=3)
+    assert slots.size == 8
+
+
+def test_each_fast_answer_takes_one_away_down_to_the_fewest():
+    slots = Slots(size=6)
+    for _ in range(5):
+        slots.shrink()
+    assert slots.size == 4

@@ -7,17 +7,14 @@ certificate are right by themselves. Reads and writes ask the post's `Clock` how
 
 import errno
 import http.client
-import re
 import socket
 import ssl
 import threading
 import time
 from dataclasses import dataclass, field
 from functools import cache
-from io import BytesIO
 from ipaddress import ip_address
-from types import FunctionType
-from typing import Any, BinaryIO
+from typing import Any
 
 import certifi
 from django.conf import settings
@@ -26,19 +23,17 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from configurations import addresses
 
+from .answer import Answer
 from .certificates import handshake_problem
 from .models import Problem
-from .names import Answer, Names
+from .names import Answer as Found
+from .names import Names
 
 IDLE_FOR = 15.0  # seconds after which an unused connection is closed: an unasked answer may come on it
 LIVES_FOR = 60.0  # seconds, so that a changed DNS answer is heard
 EXPLAIN_FOR = 2.0  # seconds that a look at a bad certificate may take
 NO_DIFFERENCE = 0.02  # seconds of a time limit
 FRAMING = 1024 * 1024  # bytes that may come after the head: the body that is kept, in the smallest chunks
-
-# Of the head of an answer, with the empty line at its end: http.client's own limits.
-_MOST_LINES, _LONGEST_LINE = 100, 65536
-_PLAIN_LINES = re.compile(r"^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*)\r?\n", re.MULTILINE)
 
 _QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 _OUR_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
@@ -122,6 +117,9 @@ class _Timed:
             clock.cut = True
             return 0
         self.settimeout(clock.left())
+        if clock.received and _QUICK_ACK is not None:
+            # A receiver that writes head and body one by one else waits 40 ms for our delayed acknowledgement.
+            self.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         count = super().recv_into(memoryview(buffer)[:room], *args)
         clock.received += count
         if count and clock.steps.answered_at is None:
@@ -165,37 +163,10 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     return context
 
 
-def _head(fp: BinaryIO) -> http.client.HTTPMessage:
-    """As http.client.parse_headers, which has the parser of e-mails take it apart: that takes five times as long.
-
-    Only a head that leaves no room for doubt is read here, name and value in each line; any other goes that way.
-    """
-    lines: list[bytes] = []
-    while len(lines) <= _MOST_LINES and (line := fp.readline(_LONGEST_LINE + 1)):
-        lines.append(line)
-        if line in (b"\r\n", b"\n"):
-            break
-    head = b"".join(lines)
-    found = _PLAIN_LINES.findall(head.decode("latin-1"))
-    if len(found) != len(lines) - 1 or len(lines) > _MOST_LINES or lines[-1] not in (b"\r\n", b"\n"):
-        return http.client.parse_headers(BytesIO(head))
-    message = http.client.HTTPMessage()
-    for name, value in found:
-        message.set_raw(name, value)
-    return message
-
-
-class _Answer(http.client.HTTPResponse):
-    # As it is, but for what it calls by that name.
-    begin = FunctionType(
-        http.client.HTTPResponse.begin.__code__, vars(http.client) | {"parse_headers": _head}, "begin"
-    )
-
-
 class Safe:
     """What both kinds of connection share. `born` and `idle_since` are monotonic seconds."""
 
-    response_class = _Answer
+    response_class = Answer
     born = idle_since = 0.0
     address: tuple[int, tuple[Any, ...]] | None = None  # family and socket address that it is connected to
 
@@ -238,11 +209,8 @@ class Safe:
             raise ValueError("A header of a post holds the end of a line.")
         self._buffer.append(line)
 
-    def getresponse(self) -> Any:
-        if _QUICK_ACK is not None:
-            # A receiver that writes head and body one by one else waits 40 ms for our delayed acknowledgement.
-            self.sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
-        return super().getresponse()
+    def getresponse(self) -> Answer:
+        return http.client.HTTPConnection.getresponse(self)
 
     def _new_conn(self) -> socket.socket:
         clock: Clock = running.clock
@@ -273,7 +241,7 @@ class Safe:
             dict.fromkeys((family, kind, proto, address) for family, kind, proto, _, address in answer)
         )
 
-    def _find(self, clock: Clock) -> Answer:
+    def _find(self, clock: Clock) -> Found:
         host = self._dns_host
         try:
             ip = ip_address(host)

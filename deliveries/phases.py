@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -21,8 +21,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Phases:
+class Phases(NamedTuple):
     """Whole ms of each, cut off, so that their sum is never more than the post took; None where it did not happen.
 
     A kept connection has no look-up, connect or TLS. What was cut short lasts until the post ended.

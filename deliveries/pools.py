@@ -4,16 +4,19 @@ import queue
 import threading
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from requests.utils import check_header_validity
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Retry
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.url import _encode_target
 
 from configurations import addresses
 
+from .answer import Answer
 from .connections import IDLE_FOR, Safe, SafeHTTP, SafeHTTPS, running, tls_context
 from .names import Names
 
@@ -67,6 +70,24 @@ class Pool:
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         return self._new_conn() if running.clock.fresh else super()._get_conn(timeout)
+
+    def ask(self, request: "Request", timeout: float) -> Answer:
+        """As `urlopen`, without what that does for retries, redirects and proxies, of which there are none here."""
+        connection = self._get_conn()
+        connection.timeout = timeout
+        try:
+            if connection.is_closed:
+                connection.connect()
+            with suppress(
+                BrokenPipeError, ConnectionResetError
+            ):  # it may have answered before it had read all
+                connection.request(request.method, request.path, body=request.body, headers=request.headers)
+            answer = connection.getresponse()
+        except BaseException:
+            connection.close()
+            raise
+        answer.pool, answer.connection = self, connection
+        return answer
 
 
 class _HTTPPool(Pool, HTTPConnectionPool):
@@ -148,7 +169,7 @@ class Request(PreparedRequest):
         super().__init__()
         self.method = "HEAD" if body is None else "POST"
         self.url = target.url
-        self.target = target
+        self.path = _encode_target(target.path)
         self.pool = pool
         length = {} if body is None else {"Content-Length": str(len(body))}
         self.headers = headers | {"Accept-Encoding": "identity"} | length
@@ -162,26 +183,12 @@ class Adapter(HTTPAdapter):
     does besides for each request, and with each answer, is a tenth of what sending costs, and nothing of it is of use.
     """
 
-    def __init__(self) -> None:
-        super().__init__(max_retries=Retry(False))
-
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """The pools are ours."""
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError("Posts go straight to the checked address.")
 
-    def send(self, request: Request, *, timeout: float) -> Any:
-        """urllib3's response, with the body still to be read. Raises what urllib3 and the connection raise."""
-        return request.pool.urlopen(
-            request.method,
-            request.target.path,
-            request.body,
-            request.headers,
-            self.max_retries,
-            redirect=False,
-            assert_same_host=False,
-            timeout=timeout,
-            preload_content=False,
-            decode_content=False,
-        )
+    def send(self, request: Request, *, timeout: float) -> Answer:
+        """With the body still to be read. Raises what http.client and the connection raise."""
+        return request.pool.ask(request, timeout)

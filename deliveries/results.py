@@ -87,16 +87,7 @@ class Result:
 
 def ours(error: Exception, at: datetime) -> Outcome:
     """The outcome of a post that could not be made."""
-    return Outcome(
-        status=None,
-        problem=Problem.OURS,
-        detail=f"{type(error).__name__}: {error}",
-        headers=[],
-        body=b"",
-        cut=False,
-        took=timedelta(0),
-        started_at=at,
-    )
+    return Outcome(at, problem=Problem.OURS, detail=f"{type(error).__name__}: {error}")
 
 
 def storable(text: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 from django.conf import settings
 from django.utils import timezone
@@ -23,6 +23,7 @@ from requests.exceptions import InvalidHeader
 from configurations import addresses
 
 from . import names
+from .answer import Answer
 from .certificates import in_words
 from .connections import Clock, Failed, Steps, running
 from .models import Problem
@@ -34,33 +35,21 @@ logger = logging.getLogger(__name__)
 NOBODYS = 0  # in place of a configuration's id, which begin at 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What came of one POST. Both a status and a problem are set where the answer broke off behind its status."""
 
-    status: int | None
-    problem: Problem | Literal[""]
-    # What the problem is about, plain and untranslated: "host:port"; of a certificate its names or the day it
-    # ended; of a refusal the address and its range.
-    detail: str
-    headers: list[list[str]]  # [[name, value], …] of the answer, in order, as they came
-    body: bytes  # the first DELIVERY_MAX_RESPONSE bytes, unpacked
-    cut: bool  # headers or body were longer, or broke off
-    took: timedelta  # until the last byte read
     started_at: datetime
-    phases: Phases = NONE
-
-
-@dataclass(slots=True)
-class _Answer:
-    """An Outcome in the making."""
-
     status: int | None = None
     problem: Problem | Literal[""] = ""
+    # What the problem is about, plain and untranslated: "host:port"; of a certificate its names or the day it
+    # ended; of a refusal the address and its range.
     detail: str = ""
-    headers: list[list[str]] = field(default_factory=list)
-    body: bytes = b""
-    cut: bool = False
+    headers: list[list[str]] = field(default_factory=list)  # [[name, value], …] of the answer, as they came
+    body: bytes = b""  # the first DELIVERY_MAX_RESPONSE bytes, unpacked
+    cut: bool = False  # headers or body were longer, or broke off
+    took: timedelta = timedelta(0)  # until the last byte read
+    phases: Phases = NONE
 
 
 class Transport:
@@ -94,49 +83,36 @@ class Transport:
     def _ask(
         self, config_id: int, url: str, headers: dict[str, str], body: bytes | None, clock: Clock
     ) -> Outcome:
-        started_at, began = timezone.now(), clock.steps.began_at
-        answer, place = _Answer(), ""
+        outcome, began, place = Outcome(timezone.now()), clock.steps.began_at, ""
         # urllib3 hands nothing of ours down: what this thread sends and receives from here on goes by it.
         running.clock = clock
         try:
             target = self._parse(url)
             place = target.place
-            self._exchange(Request(target, self.pools.get(config_id, target), headers, body), clock, answer)
+            self._exchange(Request(target, self.pools.get(config_id, target), headers, body), clock, outcome)
         except Exception as error:
-            _note(answer, error, clock, place)
+            _note(outcome, error, clock, place)
         finally:
             del running.clock
         ended = time.monotonic()
-        return Outcome(
-            answer.status,
-            answer.problem,
-            answer.detail,
-            answer.headers,
-            answer.body,
-            answer.cut,
-            took=timedelta(seconds=ended - began),
-            started_at=started_at,
-            phases=Phases.of(clock, ended),
-        )
+        outcome.took, outcome.phases = timedelta(seconds=ended - began), Phases.of(clock, ended)
+        return outcome
 
     def close(self) -> None:
         """Close the kept connections. The transport can still be used."""
         self.pools.close()
 
-    def _exchange(self, request: Request, clock: Clock, answer: _Answer) -> None:
-        raw = self._send(request, clock)
+    def _exchange(self, request: Request, clock: Clock, outcome: Outcome) -> None:
+        answer = self._send(request, clock)
         try:
             clock.head_is_there()
-            answer.status = raw.status
-            answer.headers = [[name, value] for name, value in raw.headers.items()]
-            answer.cut = clock.cut
-            if not answer.cut and not _has_odd_end(raw):
-                _read_body(raw, answer)
+            outcome.status, outcome.headers, outcome.cut = answer.status, answer.lines(), clock.cut
+            if not outcome.cut and not answer.has_odd_end():
+                _read_body(answer, outcome)
         finally:
-            # With its connection, unless that was read to the end and went back to its pool.
-            raw.close()
+            answer.let_go()
 
-    def _send(self, request: Request, clock: Clock) -> Any:
+    def _send(self, request: Request, clock: Clock) -> Answer:
         """Its answer, up to the body. On a kept connection that was closed just now, once more on a new one."""
         try:
             return self._adapter.send(request, timeout=settings.DELIVERY_DEADLINE)
@@ -148,62 +124,52 @@ class Transport:
         return self._adapter.send(request, timeout=settings.DELIVERY_DEADLINE)
 
 
-def _has_odd_end(raw: Any) -> bool:
-    """More may come than the answer has by its own rules, and would be taken for the next post's answer.
-
-    After 1xx the final one may still come; 204 and 304 have no body, and yet some servers send one.
-    """
-    if raw.status in (204, 304):
-        return raw.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in raw.headers
-    return raw.status < 200
-
-
-def _read_body(raw: Any, answer: _Answer) -> None:
+def _read_body(answer: Answer, outcome: Outcome) -> None:
     """Piece by piece, so that what came before a break is kept."""
     most = settings.DELIVERY_MAX_RESPONSE
     body = bytearray()
     try:
         while len(body) <= most:
-            piece = raw.read1(most + 1 - len(body), decode_content=False)
+            piece = answer.piece(most + 1 - len(body))
             body += piece
-            if not piece or raw.length_remaining == 0:
+            if not piece or answer.isclosed():
                 break
     except BaseException:
-        answer.cut = True
+        outcome.cut = True
         raise
     finally:
-        answer.cut = answer.cut or len(body) > most
-        answer.body = bytes(body[:most])
-        if body and raw.headers.get("Content-Encoding", "identity").lower() != "identity":
-            _unpack(answer, most)
+        outcome.cut = outcome.cut or len(body) > most
+        outcome.body = bytes(body[:most])
+        if body and answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+            _unpack(outcome, most)
 
 
-def _unpack(answer: _Answer, most: int) -> None:
+def _unpack(outcome: Outcome, most: int) -> None:
     """What came packed although we asked for plain. What cannot be unpacked stays as it came."""
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or deflate, by its head
     try:
-        body = unpacker.decompress(answer.body, most)
+        body = unpacker.decompress(outcome.body, most)
     except zlib.error:
         return
-    answer.body = body
-    answer.cut = answer.cut or bool(unpacker.unconsumed_tail) or not unpacker.eof
+    outcome.body = body
+    outcome.cut = outcome.cut or bool(unpacker.unconsumed_tail) or not unpacker.eof
 
 
 _HUNG_UP = (ConnectionError, http.client.IncompleteRead, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
-def _note(answer: _Answer, error: Exception, clock: Clock, place: str) -> None:
-    """Put into `answer` why no answer came, or not all of it."""
-    if answer.status is not None and (200 <= answer.status < 300 or clock.cut):
+def _note(outcome: Outcome, error: Exception, clock: Clock, place: str) -> None:
+    """Put into `outcome` why no answer came, or not all of it."""
+    if outcome.status is not None and (200 <= outcome.status < 300 or clock.cut):
         return  # accepted, or too long: that the rest is missing takes nothing back
     if isinstance(error, addresses.Refused):
-        answer.problem, answer.detail = Problem.NOT_PERMITTED, error.subject or error.reason
+        outcome.problem, outcome.detail = Problem.NOT_PERMITTED, error.subject or error.reason
     elif isinstance(error, Failed):
-        answer.problem, answer.detail = error.problem, error.detail
+        outcome.problem, outcome.detail = error.problem, error.detail
     else:
-        answer.problem, answer.detail = _name(_root(error), clock, place)
-    if answer.problem == Problem.OURS:
-        logger.error("A post to %s could not be made: %s.", place or "a URL", answer.detail)
+        outcome.problem, outcome.detail = _name(_root(error), clock, place)
+    if outcome.problem == Problem.OURS:
+        logger.error("A post to %s could not be made: %s.", place or "a URL", outcome.detail)
 
 
 def _name(error: Exception, clock: Clock, place: str) -> tuple[Problem, str]:

@@ -6,7 +6,7 @@ from io import BytesIO
 
 import pytest
 
-from deliveries.connections import _head
+from deliveries.answer import _head
 
 ODD = [
     b"A: b\r\nC:d \r\n\r\nrest",

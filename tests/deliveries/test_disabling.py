@@ -40,7 +40,7 @@ def a_result(delivery: Delivery, outcome: str | int, detail: str = "") -> Result
     """As the engine gives it after a failure, now."""
     status, problem = (outcome, "") if isinstance(outcome, int) else (None, outcome)
     now = timezone.now()
-    came = Outcome(status, problem, detail, [], b"", cut=False, took=timedelta(0), started_at=now)
+    came = Outcome(now, status, problem, detail)
     return Result(delivery, delivery.config.url, [], came, at=now)
 
 

@@ -195,6 +195,30 @@ def test_two_lengths_that_disagree_are_not_http(post):
         assert post(server.url).problem == Problem.NOT_HTTP
 
 
+@pytest.mark.parametrize("length", ["2, 2", "two", "-2"])
+def test_behind_a_length_that_is_no_number_nothing_is_waited_for_and_nothing_more_is_sent(post, length):
+    asked = []
+
+    def serve(line: Line) -> None:
+        while line.request():
+            asked.append(line.number)
+            line.say(f"HTTP/1.1 500 X\r\nContent-Length: {length}\r\n\r\nok")
+
+    with RawServer(serve) as server:
+        outcomes = [post(server.url), post(server.url)]
+    assert [(outcome.status, outcome.problem) for outcome in outcomes] == [(500, "")] * 2
+    assert asked == [1, 2]
+
+
+def test_the_headers_of_an_answer_are_kept_in_their_order_and_a_folded_one_as_one_line(post):
+    def serve(line: Line) -> None:
+        line.request()
+        line.say("HTTP/1.1 200 OK\r\nb: 1\r\nA: 2\r\n  and 3\r\nB: 4\r\nContent-Length: 0\r\n\r\n")
+
+    with RawServer(serve) as server:
+        assert post(server.url).headers == [["b", "1"], ["A", "2 and 3"], ["B", "4"], ["Content-Length", "0"]]
+
+
 def test_a_break_in_the_body_leaves_status_and_beginning(post):
     def serve(line: Line) -> None:
         path, *_ = line.request()

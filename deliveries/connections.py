@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address
@@ -188,22 +189,25 @@ class Safe:
         self.sock.clock = clock
         clock.steps.asked_at = time.monotonic()
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        if self.sock is not None:  # a kept one goes by this post's clock from now on
-            clock: Clock = running.clock
-            self.sock.clock = clock
-            clock.steps.asked_at = time.monotonic()
+    def request(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None) -> None:
+        """Over a connection that stands: by this post's clock from now on. `headers` give the length of the body."""
+        clock: Clock = running.clock
+        self.sock.clock = clock
+        clock.steps.asked_at = time.monotonic()
         self._unsent.clear()
-        super().request(*args, **kwargs)
+        self.putrequest(method, path, skip_accept_encoding=True)
+        for name, value in headers.items():
+            self.putheader(name, value)
+        self.endheaders(body)
         super().send(b"".join(self._unsent))
 
     def send(self, data: bytes) -> None:
         """Head and body go out together: one packet, and one wake-up for whoever receives them."""
         self._unsent.append(data)
 
-    def putheader(self, header: str, *values: str | bytes) -> None:
+    def putheader(self, header: str, value: str | bytes) -> None:
         """As http.client's, but for its two expressions for each header: requests has matched name and value by now."""
-        value = b"".join(value if isinstance(value, bytes) else value.encode("latin-1") for value in values)
+        value = value if isinstance(value, bytes) else value.encode("latin-1")
         line = b"%b: %b" % (header.encode("ascii"), value)
         if b"\n" in line or b"\r" in line:
             raise ValueError("A header of a post holds the end of a line.")

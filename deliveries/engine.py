@@ -28,7 +28,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from uuid import UUID, uuid4
 
@@ -36,7 +35,20 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from . import apart, breaker, disabling, in_hand, leases, looks, outage, post_log, posting, sending, wake
+from . import (
+    apart,
+    breaker,
+    disabling,
+    in_hand,
+    leases,
+    looks,
+    outage,
+    outcomes,
+    post_log,
+    posting,
+    sending,
+    wake,
+)
 from .choices import BULK_LANES, Lane
 from .in_hand import SLOW, Post
 from .models import LEASE, Delivery
@@ -68,11 +80,6 @@ KEEP_TRYING = 30.0  # seconds in which a drain tries to record while the databas
 
 
 Told = Callable[[Sequence[Result]], None]
-
-# Outcomes that this process could not record, each batch with its claim. The next drain begins with them and claims
-# nothing before: on a disk that is full a claim may find room where an outcome does not, and one post after the other
-# would be sent again and again.
-_owed: list[tuple[UUID, list[Result]]] = []
 
 
 def drain(
@@ -152,7 +159,8 @@ class _Drain:
             return self._run()
 
     def _run(self) -> int:
-        self._record_owed()
+        for recorded in outcomes.keep_owed():
+            self._count(recorded)
         self._claim_more()  # what is fresh does not wait for the looks at what is old
         if leases.recover():
             self._claim_more()
@@ -519,15 +527,15 @@ class _Drain:
         """Outcomes outlive a database that is away for a while; after that the next drain begins with them."""
         results = [post.result() for post in self.landed]
         try:
-            self._keep(self.claim_id, results)
+            for recorded in outcomes.keep(self.claim_id, results):
+                self._count(recorded)
         except (OperationalError, InterfaceError):
             self._lose_the_database(f"{len(results)} outcomes cannot be recorded yet.")
             self.failing_since = self.failing_since or now
             self.record_again_at = now + RECORD_AGAIN
             if now - self.failing_since < KEEP_TRYING:
                 return
-            logger.error("Nothing is claimed any more until these %s outcomes are recorded.", len(results))
-            _owed.append((self.claim_id, results))
+            outcomes.owe(self.claim_id, results)
         else:
             self.failing_since = None
             self.ended = self.ended or any(result.outage for result in results)
@@ -535,36 +543,6 @@ class _Drain:
                 self._take_back()  # what waits ready for a thread, too
                 self._keep_from(shut)
         self.landed.clear()
-
-    def _record_owed(self) -> None:
-        """Raises DatabaseError as long as that does not work."""
-        while _owed:
-            self._keep(*_owed[0])
-            del _owed[0]
-
-    def _keep(self, claim_id: UUID, results: Sequence[Result]) -> None:
-        """Raises OperationalError or InterfaceError where the database is out of reach."""
-        try:
-            leases.record(claim_id, results)
-        except (OperationalError, InterfaceError):
-            raise
-        except DatabaseError:
-            logger.exception("A batch cannot be recorded: each is recorded by itself.")
-            for result in results:
-                self._keep_alone(claim_id, result)
-        else:
-            self._count(results)
-
-    def _keep_alone(self, claim_id: UUID, result: Result) -> None:
-        """An answer that the database refuses must not have its post sent for ever: it is kept without its answer."""
-        try:
-            leases.record(claim_id, [result])
-        except DatabaseError:
-            about = post_log.ids(result.delivery)
-            logger.exception("The answer to %s cannot be stored.", result.delivery, extra=about)
-            result.outcome = replace(result.outcome, headers=[], body=b"", detail="")
-            leases.record(claim_id, [result])
-        self._count([result])
 
     def _count(self, recorded: Sequence[Result]) -> None:
         self.made += len(recorded)

@@ -1,55 +1,31 @@
-"""The engine's hold on the rows: claim, renew, give back, record. Each is one short transaction.
+"""The engine's hold on the rows: claim, renew, give back. Each is one short transaction.
 
-Nothing is popped: a delivery is claimed by a `claim_id` until `lease_until`, and whoever writes its outcome checks
-first that the claim still is its own.
+Nothing is popped: a delivery is claimed by a `claim_id` until `lease_until`, and whoever writes its outcome (`outcomes`)
+checks first that the claim still is its own.
 """
 
-import logging
-import random
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
-from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, models, transaction
-from django.db.models import Case, Exists, F, OuterRef, Value, When
+from django.db import DEFAULT_DB_ALIAS, models, transaction
+from django.db.models import Case, Exists, OuterRef, Value, When
 from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
 from configurations.models import SECRETS, WebhookConfig
 from configurations.models import State as ConfigState
 
-from . import apart, breaker, bulk, disabling, outage, retries, standing, writing
-from .choices import FINISHED, Lane
-from .models import LEASE, Delivery, DeliveryAttempt, DeliveryQuerySet, Event, HeldHost, State
+from . import apart, breaker, bulk, disabling, outage, standing, writing
+from .choices import Lane
+from .models import LEASE, Delivery, DeliveryQuerySet, Event, HeldHost, State
 from .reprocessing import OUT_OF_BULK, BulkReprocess, discarded_or_as_before, held_or_as_before
-from .results import Result
 from .slots import Place, place_of
-
-logger = logging.getLogger(__name__)
 
 Row = TypeVar("Row", bound=models.Model)
 
 NEWEST = 4  # of so many posts in a backlog, one is of the newest
 MOVES = 10  # batches that one claim moves aside, at most
-
-# What recording writes; the claim ends with it.
-_RECORDED = [
-    "state",
-    "tries",
-    "attempts_made",
-    "next_try_at",
-    "claim_id",
-    "lease_until",
-    "finished_at",
-    "body",
-    "last_status",
-    "last_problem",
-    "answered_page",
-    "state_before",
-    "lane",
-]
 
 # What is read of a post and its event to send and judge it: to make Python's moments, ids and numbers of the rest costs
 # as much again.
@@ -146,7 +122,7 @@ def claim(
         front = front.exclude(bulk__in=BulkReprocess.objects.halted().values("pk"), state_before__gt="")
     for _ in range(MOVES):
         with writing.soon(), transaction.atomic():
-            _by_index(in_order=True)
+            writing.by_index(in_order=True)
             met = _meet(front, limit)
             others = {config for _pk, config, _priority, is_apart in met if is_apart}
             if others:
@@ -178,7 +154,7 @@ def claim_apart(claim_id: UUID, room: apart.Room) -> apart.Heads:
     if not ready:  # so that it takes no write lock where there is nothing to do
         return apart.Heads(again_in=again_in)
     with writing.soon(), transaction.atomic():
-        _by_index(in_order=True)
+        writing.by_index(in_order=True)
         pks, slow = apart.heads(ready, room)
         _make_ours(pks, claim_id)
     return apart.Heads(_whole(pks, claim_id), slow, again_in)
@@ -238,7 +214,7 @@ def claim_trials(claim_id: UUID, pks: Sequence[int]) -> list[Delivery]:
 
 def _make_ours(pks: Sequence[int], claim_id: UUID) -> None:
     if pks:
-        _commit_soon()
+        writing.commit_soon()
         Delivery.objects.these(pks).update(
             state=State.SENDING, claim_id=claim_id, lease_until=Now() + Value(LEASE, models.DurationField())
         )
@@ -270,29 +246,6 @@ def _instance(model: type[Row], names: Sequence[str], values: Sequence[Any]) -> 
     instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
     instance.__dict__.update(zip(names, values, strict=False))
     return instance
-
-
-def _by_index(*, in_order: bool = False) -> None:
-    """In this transaction rows are found by an index; `in_order`: and the most urgent ones read off the end of one.
-
-    With statistics from before a burst PostgreSQL takes it that the table is small, and little due. To find 400 rows by
-    their ids it reads all of them, with what updates have left of them: a tenth of the time that a post took. And it
-    sorts all of 20,000 that are due for each claim: 28 ms, where the index gives 200 in 0.6.
-    """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL enable_seqscan = off" + "; SET LOCAL enable_sort = off" * in_order)
-
-
-def _commit_soon() -> None:
-    """The commit of this transaction does not wait for the disk, where the database can do that.
-
-    A power loss may take the last moment of it: the post is then claimed once more, and sent once more. That it is
-    to be sent, the sale's own transaction has made sure of.
-    """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit = off")
 
 
 def renew(claim_id: UUID) -> int:
@@ -328,116 +281,3 @@ def _discard_redacted(claimed: DeliveryQuerySet) -> None:
 
 def _held_by(claim_id: UUID) -> DeliveryQuerySet:
     return Delivery.objects.filter(claim_id=claim_id, state=State.SENDING)
-
-
-def record(claim_id: UUID, results: Sequence[Result]) -> None:
-    """Keep the attempts, move the deliveries that still are ours, judge the configurations.
-
-    Fills in each result's `next`, `late` and `at`, and its delivery as it stands now. A DatabaseError leaves
-    nothing written, and the call may be repeated.
-    """
-    with transaction.atomic():
-        _by_index()
-        _commit_soon()
-        rows = (
-            Delivery.objects.these([result.delivery.pk for result in results])
-            .select_for_update()
-            .order_by("pk")
-        )
-        # Compared by the database: to make a UUID and a moment of Python's for each row costs more than all else.
-        ours = Case(When(state=State.SENDING, claim_id=claim_id, then=1), default=0)
-        facts = ("pk", "tries", "attempts_made", "state_before", "is_ours")
-        present = {pk: rest for pk, *rest in rows.annotate(is_ours=ours).values_list(*facts)}
-        configs = WebhookConfig.objects.filter(pk__in={r.delivery.config_id for r in results})
-        as_they_are = {pk: rest for pk, *rest in configs.values_list("pk", "state", "url", Now())}
-        now = next(iter(as_they_are.values()))[-1]
-        # Read once their deliveries are locked: `privacy` erases with these same rows locked.
-        redacted = set(
-            Delivery.objects.these(present)
-            .filter(event__redacted_at__isnull=False)
-            .values_list("pk", flat=True)
-        )
-        urls = {pk: url for pk, (state, url, _now) in as_they_are.items() if state == ConfigState.ON}
-        breaker.judge(results, urls, now)
-        kept, late = [], []
-        for result in results:
-            delivery = result.delivery
-            tries, attempts_made, before, is_ours = present[delivery.pk]
-            # Of what a bulk reprocess sends for the first time, the tries are those of the set before.
-            if result.behind:
-                delivery.tries, delivery.state_before = tries, before
-            else:
-                delivery.tries = (0 if before else tries) + (not result.probe)
-                delivery.state_before = ""
-            delivery.attempts_made = attempts_made + 1
-            result.late = not is_ours
-            _conclude(result, now, as_they_are[delivery.config_id][0])
-            if redacted and delivery.pk in redacted:
-                _forget_the_buyer(result)
-            (late if result.late else kept).append(result)
-        writing.update(Delivery, _RECORDED, [writing.values(result.delivery, _RECORDED) for result in kept])
-        if late:
-            Delivery.objects.filter(pk__in=[r.delivery.pk for r in late]).update(
-                attempts_made=F("attempts_made") + 1
-            )
-        attempts = [result.attempt() for result in results]
-        writing.insert(DeliveryAttempt, list(attempts[0]), [list(row.values()) for row in attempts])
-        _judge(results)
-
-
-def _conclude(result: Result, now: datetime, config_state: str) -> None:
-    """Write what became of it onto the instance."""
-    delivery, outcome = result.delivery, result.outcome
-    tries = max(delivery.tries, 1)  # a probe may be a post that was never tried
-    result.at = now
-    result.next = retries.after(outcome, result.url, tries, at=now, chance=random.random())  # noqa: S311
-    if result.late:
-        return
-    waits_until = delivery.next_try_at
-    delivery.claim_id = delivery.lease_until = delivery.next_try_at = delivery.finished_at = None
-    delivery.last_status = outcome.status
-    delivery.last_problem = outcome.problem or ""
-    delivery.answered_page = result.answered_page()
-    if result.delivered:
-        delivery.state = State.DELIVERED
-    elif config_state == ConfigState.REMOVED:
-        delivery.state = State.DISCARDED
-    elif result.probe:
-        delivery.state = State.HELD
-    elif result.behind:
-        delivery.state = State.WAITING if config_state == ConfigState.ON else State.HELD
-        delivery.next_try_at = waits_until
-    elif result.next.wait is None:
-        delivery.state = State.FAILED
-    elif config_state == ConfigState.ON:
-        delivery.state = State.WAITING
-        delivery.next_try_at = now + result.next.wait
-    else:
-        delivery.state = State.HELD
-    if delivery.state in FINISHED:
-        delivery.finished_at = now
-    if delivery.state != State.WAITING:
-        delivery.lane, delivery.state_before = Lane.FRESH, ""
-    elif result.apart:
-        delivery.lane = Lane(delivery.lane).apart
-
-
-def _forget_the_buyer(result: Result) -> None:
-    """Its data were erased while the post was in flight: what came back may repeat them, and it is not tried again."""
-    result.outcome = replace(result.outcome, headers=[], body=b"", detail="")
-    delivery = result.delivery
-    delivery.body = ""
-    if not result.late and delivery.state in (State.WAITING, State.HELD):
-        delivery.state, delivery.next_try_at, delivery.finished_at = State.DISCARDED, None, result.at
-        delivery.lane = Lane.FRESH
-
-
-def _judge(results: Sequence[Result]) -> None:
-    """The outcomes are kept whatever becomes of this: a post that is not recorded would be sent again and again."""
-    try:
-        with transaction.atomic():
-            disabling.after_attempts(list(results))
-    except DatabaseError:
-        raise
-    except Exception:
-        logger.exception("The health of the configurations could not be judged.")

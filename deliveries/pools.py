@@ -5,6 +5,7 @@ import threading
 import time
 from collections import OrderedDict
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -23,6 +24,9 @@ from .names import Names
 KEPT = 8  # connections for each configuration: as many as the engine uses at once
 MOST_POOLS = 100  # times KEPT stays below the usual limit of 1,024 open files
 SWEEP_EVERY = 5.0  # seconds
+
+
+_encoded = lru_cache(maxsize=1000)(_encode_target)
 
 
 class _Kept:
@@ -71,17 +75,16 @@ class Pool:
     def _get_conn(self, timeout: float | None = None) -> Any:
         return self._new_conn() if running.clock.fresh else super()._get_conn(timeout)
 
-    def ask(self, request: "Request", timeout: float) -> Answer:
+    def ask(self, request: "Request") -> Answer:
         """As `urlopen`, without what that does for retries, redirects and proxies, of which there are none here."""
         connection = self._get_conn()
-        connection.timeout = timeout
         try:
             if connection.is_closed:
                 connection.connect()
             with suppress(
                 BrokenPipeError, ConnectionResetError
             ):  # it may have answered before it had read all
-                connection.request(request.method, request.path, body=request.body, headers=request.headers)
+                connection.request(request.method, request.path, headers=request.headers, body=request.body)
             answer = connection.getresponse()
         except BaseException:
             connection.close()
@@ -168,8 +171,7 @@ class Request(PreparedRequest):
     ) -> None:
         super().__init__()
         self.method = "HEAD" if body is None else "POST"
-        self.url = target.url
-        self.path = _encode_target(target.path)
+        self.path = _encoded(target.path)
         self.pool = pool
         length = {} if body is None else {"Content-Length": str(len(body))}
         self.headers = headers | {"Accept-Encoding": "identity"} | length
@@ -189,6 +191,6 @@ class Adapter(HTTPAdapter):
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError("Posts go straight to the checked address.")
 
-    def send(self, request: Request, *, timeout: float) -> Answer:
+    def send(self, request: Request) -> Answer:
         """With the body still to be read. Raises what http.client and the connection raise."""
-        return request.pool.ask(request, timeout)
+        return request.pool.ask(request)

@@ -79,7 +79,7 @@ def hold_on(buyer: Buyer) -> list[Held]:
 def redact(buyer: Buyer) -> dict[str, int]:
     """Erase what tells of the buyer, and discard what is not sent yet. Returns {"deliveries.model": rows}.
 
-    A post that is in flight ends as it began; `leases.record` keeps nothing of its answer.
+    A post that is in flight ends as it began; `outcomes.record` keeps nothing of its answer.
     """
     counts = {"deliveries.event": 0, "deliveries.delivery": 0, "deliveries.deliveryattempt": 0}
     for mentions in _BY_THE_WAY:

@@ -115,13 +115,13 @@ class Transport:
     def _send(self, request: Request, clock: Clock) -> Answer:
         """Its answer, up to the body. On a kept connection that was closed just now, once more on a new one."""
         try:
-            return self._adapter.send(request, timeout=settings.DELIVERY_DEADLINE)
+            return self._adapter.send(request)
         except Exception as error:
             if clock.connected or clock.received or not isinstance(_root(error), _HUNG_UP):
                 raise
         clock.fresh = True
         clock.steps = Steps(time.monotonic())
-        return self._adapter.send(request, timeout=settings.DELIVERY_DEADLINE)
+        return self._adapter.send(request)
 
 
 def _read_body(answer: Answer, outcome: Outcome) -> None:

@@ -60,6 +60,29 @@ def soon() -> Iterator[None]:
                 cursor.execute(f"PRAGMA synchronous = {settings.SQLITE_SYNCHRONOUS}")
 
 
+def by_index(*, in_order: bool = False) -> None:
+    """In this transaction rows are found by an index; `in_order`: and the most urgent ones read off the end of one.
+
+    With statistics from before a burst PostgreSQL takes it that the table is small, and little due. To find 400 rows by
+    their ids it reads all of them, with what updates have left of them: a tenth of the time that a post took. And it
+    sorts all of 20,000 that are due for each claim: 28 ms, where the index gives 200 in 0.6.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off" + "; SET LOCAL enable_sort = off" * in_order)
+
+
+def commit_soon() -> None:
+    """The commit of this transaction does not wait for the disk, where the database can do that.
+
+    A power loss may take the last moment of it: the post is then claimed once more, and sent once more. That it is
+    to be sent, the sale's own transaction has made sure of.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = off")
+
+
 @cache
 def _fields(model: type[models.Model], names: tuple[str, ...]) -> tuple[models.Field, ...]:
     meta = model._meta

@@ -8,7 +8,7 @@ from django.test import override_settings
 from django_q.conf import Conf
 
 from configurations.models import WebhookConfig
-from deliveries import engine, wake
+from deliveries import engine, outcomes, wake
 from sales.models import Product, Seller
 from tests import factories
 from tests.receiver import Receiver
@@ -63,7 +63,7 @@ def _fresh_transport():
     yield
     engine.forget_transport()
     engine._answers.cache_clear()
-    engine._owed.clear()
+    outcomes._owed.clear()
 
 
 @pytest.fixture

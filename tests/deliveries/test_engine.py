@@ -10,7 +10,7 @@ from django.utils import timezone
 from configurations.events import EventType
 from configurations.models import Reason, Token
 from configurations.models import State as ConfigState
-from deliveries import disabling, engine, leases, slots
+from deliveries import disabling, engine, leases, outcomes, slots
 from deliveries.contract import signing
 from deliveries.models import Delivery, Event, Problem, State
 from deliveries.slots import Slots
@@ -289,13 +289,13 @@ def test_what_fails_in_flight_while_its_configuration_goes_off_is_settled(
 ):
     receiver.answers(500)
     delivery = sell()
-    record = leases.record
+    record = outcomes.record
 
     def switch_off_first(claim_id, results):
         config.switch_off() if state == ConfigState.OFF else config.remove()
         record(claim_id, results)
 
-    monkeypatch.setattr(leases, "record", switch_off_first)
+    monkeypatch.setattr(outcomes, "record", switch_off_first)
     assert engine.drain() == 1
     delivery.refresh_from_db()
     assert (delivery.state, delivery.tries) == (then, 1)

@@ -13,7 +13,7 @@ import pytest
 from django.db import DataError, OperationalError, connection
 from django.utils import timezone
 
-from deliveries import disabling, engine, leases
+from deliveries import disabling, engine, leases, outcomes
 from deliveries.models import Delivery, DeliveryAttempt, State
 from tests import factories
 from tests.receiver import Answer, Receiver
@@ -147,14 +147,14 @@ def test_a_renewed_lease_does_not_run_out(receiver, sell, clock):
 
 def test_an_outcome_whose_claim_was_lost_is_kept_as_late_and_moves_nothing(receiver, sell, monkeypatch):
     delivery = sell()
-    record = leases.record
+    record = outcomes.record
 
     def lose_the_claim_first(claim_id, results):
-        monkeypatch.setattr(leases, "record", record)
+        monkeypatch.setattr(outcomes, "record", record)
         Delivery.objects.update(state=State.WAITING, claim_id=None, lease_until=None)
         record(claim_id, results)
 
-    monkeypatch.setattr(leases, "record", lose_the_claim_first)
+    monkeypatch.setattr(outcomes, "record", lose_the_claim_first)
     assert engine.drain() == 2  # the late one, and the one of the row that was due again
     delivery.refresh_from_db()
     assert (delivery.state, delivery.tries, delivery.attempts_made) == (State.DELIVERED, 1, 2)
@@ -218,14 +218,14 @@ def test_a_failure_to_judge_the_configuration_keeps_the_attempt(receiver, sell, 
 
 def test_outcomes_wait_for_a_database_that_is_away_for_a_moment(receiver, sell, monkeypatch):
     delivery = sell()
-    record, troubles = leases.record, iter([OperationalError("locked")] * 2)
+    record, troubles = outcomes.record, iter([OperationalError("locked")] * 2)
 
     def locked_at_first(claim_id, results):
         if trouble := next(troubles, None):
             raise trouble
         record(claim_id, results)
 
-    monkeypatch.setattr(leases, "record", locked_at_first)
+    monkeypatch.setattr(outcomes, "record", locked_at_first)
     monkeypatch.setattr(engine, "RECORD_AGAIN", 0.01)
     assert engine.drain() == 1
     delivery.refresh_from_db()
@@ -264,7 +264,7 @@ def nothing_can_be_recorded(monkeypatch):
         raise OperationalError("locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr(leases, "record", locked)
+        patch.setattr(outcomes, "record", locked)
         patch.setattr(engine, "RECORD_AGAIN", 0.01)
         patch.setattr(engine, "KEEP_TRYING", 0.05)
         yield
@@ -293,7 +293,7 @@ def test_outcomes_that_die_with_their_worker_are_left_to_the_lease(receiver, sel
 
     with nothing_can_be_recorded(monkeypatch):
         assert engine.drain() == 0
-    engine._owed.clear()  # as in a new process
+    outcomes._owed.clear()  # as in a new process
     clock.forward(minutes=1)
     assert engine.drain() == 1
     assert len(receiver.posts) == 2
@@ -302,14 +302,14 @@ def test_outcomes_that_die_with_their_worker_are_left_to_the_lease(receiver, sel
 def test_an_answer_that_the_database_refuses_is_kept_without_itself(receiver, sell, monkeypatch):
     sell(), sell()
     receiver.answers(Answer(200, b"refused"), Answer(200, b"fine"))
-    record = leases.record
+    record = outcomes.record
 
     def refuse(claim_id, results):
         if any(result.outcome.body == b"refused" for result in results):
             raise DataError("unheard of")
         record(claim_id, results)
 
-    monkeypatch.setattr(leases, "record", refuse)
+    monkeypatch.setattr(outcomes, "record", refuse)
     assert engine.drain() == 2
     assert set(Delivery.objects.values_list("state", flat=True)) == {State.DELIVERED}
     assert sorted(bytes(a.response_body) for a in DeliveryAttempt.objects.all()) == [b"", b"fine"]
@@ -393,7 +393,7 @@ def test_a_worker_that_dies_between_send_and_record_repeats_with_the_same_id_and
     receiver, config, product
 ):
     factories.make_sales(product, 3)
-    in_a_worker_that_dies(lambda patch, die: patch.setattr(leases, "record", die))
+    in_a_worker_that_dies(lambda patch, die: patch.setattr(outcomes, "record", die))
     sent = {post.headers["webhook-id"]: post.body for post in receiver.wait_for(3)}
     Delivery.objects.update(
         lease_until=timezone.now() - timedelta(seconds=1)

@@ -125,8 +125,8 @@ def test_a_sales_commit_waits_for_the_disk_and_a_claims_does_not(monkeypatch, pr
     with transaction.atomic():
         factories.make_sale(product)
         synchronous_commit("sale")
-    commit_soon = leases._commit_soon
-    monkeypatch.setattr(leases, "_commit_soon", lambda: (commit_soon(), synchronous_commit("claim")))
+    commit_soon = writing.commit_soon
+    monkeypatch.setattr(writing, "commit_soon", lambda: (commit_soon(), synchronous_commit("claim")))
     assert len(leases.claim(uuid4(), 10)) == 1
     synchronous_commit("afterwards")
     assert seen == {"sale": "on", "claim": "off", "afterwards": "on"}

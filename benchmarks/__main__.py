@@ -26,7 +26,7 @@ ALL = {
     "import": ("importing", ["--rows", "1000"]),
     "paging": ("paging", ["--rows", "20000", "--rounds", "3"]),
     "scraping": ("scraping", ["--rows", "20000", "--due", "2000", "--new", "500"]),
-    "memory": ("memory", ["--posts", "20000"]),
+    "memory": ("memory", ["--posts", "20000", "--before", "0"]),
     "legacy-import": ("legacy_import", ["--rows", "20000"]),
 }
 

@@ -1,5 +1,6 @@
 """A real `manage.py qcluster` in processes of its own, by the environment of whoever starts it."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+_LIBC = ctypes.CDLL(None)
 
 
 class Cluster:
@@ -39,6 +41,12 @@ class Cluster:
         return found
 
 
+def _end_with_parent() -> None:
+    """A benchmark that is killed leaves no cluster at work beside the next one."""
+    PR_SET_PDEATHSIG = 1
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 @contextmanager
 def cluster(**environment: str) -> Iterator[Cluster]:
     """While it runs. It is told to stop at the end, and killed if it does not. It logs into a file, as on a server."""
@@ -48,6 +56,7 @@ def cluster(**environment: str) -> Iterator[Cluster]:
             cwd=ROOT,
             env=os.environ | environment,
             start_new_session=True,
+            preexec_fn=_end_with_parent,
             stdout=log,
             stderr=log,
         )

@@ -135,23 +135,28 @@ def steadily(products: list[Any], rate: int, seconds: float) -> tuple[dict[str, 
 
 
 def idle_share(of: Cluster) -> float:
-    """Per cent of one core over REST seconds in which nothing happens."""
-    from django.db import connection
+    """Per cent of one core over REST seconds in which nothing happens; of a process that ends in them, nothing."""
 
-    servers: list[int] = []
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-            servers = [pid for (pid,) in cursor.fetchall()]
-
-    def used() -> float:
-        return of.processor_seconds() + sum(map(processor_seconds, servers))
+    def used() -> dict[int, float]:
+        return {pid: processor_seconds(pid) for pid in [*of.processes(), *_servers()]}
 
     before, began = used(), time.monotonic()
     time.sleep(REST)
-    return 100 * (used() - before) / (time.monotonic() - began)
+    seconds = sum(max(0.0, now - before.get(pid, 0.0)) for pid, now in used().items())
+    return 100 * seconds / (time.monotonic() - began)
+
+
+def _servers() -> list[int]:
+    """PostgreSQL's processes for this database, but for our own."""
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return [pid for (pid,) in cursor.fetchall()]
 
 
 def measure(database: str, options: argparse.Namespace) -> None:

@@ -28,10 +28,6 @@ class Cluster:
             found += sorted(child for child, parent in parents.items() if parent == pid)
         return found
 
-    def processor_seconds(self) -> float:
-        """Of all of them since they began."""
-        return sum(processor_seconds(pid) for pid in self.processes())
-
     def memory(self) -> dict[int, int]:
         """{pid of a process below the sentinel: bytes that it holds in memory}"""
         found = {}

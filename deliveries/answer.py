@@ -82,7 +82,7 @@ class Answer(http.client.HTTPResponse):
             if self.length and not piece:
                 raise http.client.IncompleteRead(b"", self.length)
             self.length -= len(piece)
-        if not (piece and self.length is None) and not self.length:
+        if self.length == 0 or not piece:
             self._close_conn()
         return piece
 

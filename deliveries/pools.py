@@ -25,7 +25,6 @@ KEPT = 8  # connections for each configuration: as many as the engine uses at on
 MOST_POOLS = 100  # times KEPT stays below the usual limit of 1,024 open files
 SWEEP_EVERY = 5.0  # seconds
 
-
 _encoded = lru_cache(maxsize=1000)(_encode_target)
 
 
@@ -81,9 +80,8 @@ class Pool:
         try:
             if connection.is_closed:
                 connection.connect()
-            with suppress(
-                BrokenPipeError, ConnectionResetError
-            ):  # it may have answered before it had read all
+            with suppress(BrokenPipeError, ConnectionResetError):
+                # It may have answered before it had read all.
                 connection.request(request.method, request.path, headers=request.headers, body=request.body)
             answer = connection.getresponse()
         except BaseException:

@@ -21,11 +21,11 @@ from django.utils.translation import gettext_lazy as _
 from configurations.events import EventType, Priority
 from configurations.models import SECRETS, Reason, Version, WebhookConfig
 from configurations.models import State as ConfigState
+from sales.fast_json import Decoder, dumps
 from sales.models import AbandonedCart, Product, Seller, Subscription, Transaction
 
 from . import relevance, retries
 from .choices import FINISHED, Audience, Lane, Problem, State
-from .fast_json import Decoder, dumps
 from .held import EVERY, HeldHost
 from .home import Home as Home  # a model too
 from .monitored import AttemptCounter as AttemptCounter  # a model too

@@ -13,9 +13,9 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, models
-from django.db.backends.utils import CursorWrapper
 
-from . import fast_json
+from sales import fast_json
+from sales.bulkwrite import as_json, binding_cursor, recordset
 
 _AS_THEY_ARE = frozenset({str, int, bool, float, bytes, NoneType})  # but in a JSON field
 
@@ -94,7 +94,7 @@ def _insertion(model: type[models.Model], fields: tuple[models.Field, ...], vend
     quote = connection.ops.quote_name
     into = f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(quote(f.column) for f in fields)})"
     if vendor == "postgresql":
-        return f"{into} SELECT * FROM {_recordset(fields)}"  # noqa: S608
+        return f"{into} SELECT * FROM {recordset(fields, connection)}"  # noqa: S608
     return f"{into} VALUES ({', '.join(['%s'] * len(fields))})"
 
 
@@ -104,41 +104,21 @@ def _updating(model: type[models.Model], fields: tuple[models.Field, ...], vendo
     table, (*columns, key) = quote(model._meta.db_table), [quote(field.column) for field in fields]
     if vendor == "postgresql":
         sets = ", ".join(f"{column} = given.{column}" for column in columns)
-        return f"UPDATE {table} SET {sets} FROM {_recordset(fields)} WHERE {table}.{key} = given.{key}"  # noqa: S608
+        return f"UPDATE {table} SET {sets} FROM {recordset(fields, connection)} WHERE {table}.{key} = given.{key}"  # noqa: S608
     sets = ", ".join(f"{column} = %s" for column in columns)
     return f"UPDATE {table} SET {sets} WHERE {key} = %s"  # noqa: S608
 
 
-def _recordset(fields: Sequence[models.Field]) -> str:
-    # Without a length: a cast to varchar(5) would cut what is too long, and not refuse it.
-    types = [field.rel_db_type(connection).split("(")[0] for field in fields]
-    columns = [connection.ops.quote_name(field.column) for field in fields]
-    of = ", ".join(" ".join(pair) for pair in zip(columns, types, strict=True))
-    return f"json_to_recordset(%s::json) AS given({of})"
-
-
 def _execute(statement: str, fields: Sequence[models.Field], rows: Sequence[Sequence[Any]]) -> None:
     if connection.vendor == "postgresql":
-        columns = [field.column for field in fields]
-        given = fast_json.dumps([dict(zip(columns, row, strict=True)) for row in rows])
-        with _binding_cursor() as cursor:
-            cursor.execute(statement, [given])
+        with binding_cursor(connection) as cursor:
+            cursor.execute(statement, [as_json(fields, rows)])
     else:
         columns = [
             _prepared(field, values) for field, values in zip(fields, zip(*rows, strict=True), strict=True)
         ]
         with connection.cursor() as cursor:
             cursor.executemany(statement, zip(*columns, strict=True))
-
-
-def _binding_cursor() -> CursorWrapper:
-    """PostgreSQL gets the rows beside the statement. Django's cursor quotes them into it: a megabyte that is copied
-    and parsed twice more, which cost a batch a fifteenth of all its time."""
-    connection.ensure_connection()
-    cursor = connection.Database.Cursor(connection.connection)
-    return (
-        connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
-    )
 
 
 def _prepared(field: models.Field, values: Sequence[Any]) -> Sequence[Any]:

@@ -9,8 +9,12 @@ from operator import attrgetter
 from types import NoneType
 from typing import Any, TypeVar
 
+import orjson
 from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+from . import fast_json
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -32,8 +36,6 @@ _AS_IS |= dict.fromkeys(
 _EMPTY = frozenset({NoneType})
 # Equal ones are written alike, so each value of a column is looked at once.
 _ALIKE = (datetime, Decimal, Enum)
-# Of a column of JSON, on PostgreSQL: quoted once, and not each of its values for being in an array.
-_JSON_ARRAY = "ARRAY(SELECT NULLIF(value, 'null') FROM jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS e(value, n) ORDER BY n)"
 
 
 def insert(rows: Iterable[Row]) -> list[Row]:
@@ -54,7 +56,7 @@ def insert(rows: Iterable[Row]) -> list[Row]:
             row.pk = meta.pk.get_pk_value_on_save(row)
         row._prepare_related_fields_for_save(operation_name="insert")
     size = max(1, connection.ops.bulk_batch_size(fields, rows))
-    with transaction.atomic(using=using, savepoint=False), connection.cursor() as cursor:
+    with transaction.atomic(using=using, savepoint=False), binding_cursor(connection) as cursor:
         for start in range(0, len(rows), size):
             some = rows[start : start + size]
             columns = _columns(fields, some, connection)
@@ -67,31 +69,56 @@ def insert(rows: Iterable[Row]) -> list[Row]:
     return rows
 
 
+def binding_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
+    """PostgreSQL gets the rows beside the statement. Django's cursor quotes them into it: a megabyte that is copied
+    and parsed twice more, which cost a batch of outcomes a fifteenth of all its time."""
+    if connection.vendor != "postgresql":
+        return connection.cursor()
+    connection.ensure_connection()
+    cursor = connection.Database.Cursor(connection.connection)
+    return (
+        connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
+    )
+
+
+def recordset(fields: Sequence[Any], connection: BaseDatabaseWrapper) -> str:
+    """PostgreSQL's rows of these columns, out of one JSON that stands for %s: that takes a fifth of the time of arrays
+    or VALUES."""
+    # Without a length: a cast to varchar(5) would cut what is too long, and not refuse it.
+    types = [f.rel_db_type(connection).partition("(")[0] for f in fields]
+    columns = [connection.ops.quote_name(f.column) for f in fields]
+    of = ", ".join(map(" ".join, zip(columns, types, strict=True)))
+    return f"json_to_recordset(%s::json) AS given({of})"
+
+
+def as_json(fields: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
+    """What `recordset` takes."""
+    columns = [f.column for f in fields]
+    return fast_json.dumps([dict(zip(columns, row, strict=True)) for row in rows])
+
+
 def _statement(
     meta: Any, fields: Sequence[Any], columns: list[Sequence[Any]], connection: BaseDatabaseWrapper
 ) -> tuple[str, list[Any]]:
-    """With its parameters. PostgreSQL gets each column as one array: psycopg looks at every %s for as long as
-    writing the row takes."""
+    """With its parameters."""
     quote = connection.ops.quote_name
     head = f"INSERT INTO {quote(meta.db_table)} ({', '.join(quote(f.column) for f in fields)})"
     key = "" if meta.pk in fields else f" RETURNING {quote(meta.pk.column)}"
     if connection.vendor == "postgresql":
-        # Without the length, to which a cast would cut what is too long.
-        types = [f.db_type(connection).partition("(")[0] for f in fields]
-        arrays = ", ".join(_JSON_ARRAY if type_ == "jsonb" else f"%s::{type_}[]" for type_ in types)
-        given = [
-            _json_array(column) if type_ == "jsonb" else list(column)
-            for type_, column in zip(types, columns, strict=True)
+        plain = [
+            _unwrapped(column) if isinstance(f, models.JSONField) else column
+            for f, column in zip(fields, columns, strict=True)
         ]
-        return f"{head} SELECT * FROM UNNEST({arrays}){key}", given  # noqa: S608
+        given = as_json(fields, zip(*plain, strict=True))
+        return f"{head} SELECT * FROM {recordset(fields, connection)}{key}", [given]  # noqa: S608
     row = f"({', '.join(['%s'] * len(fields))})"
     values = list(chain.from_iterable(zip(*columns, strict=True)))
     return f"{head} VALUES {', '.join([row] * len(columns[0]))}{key}", values
 
 
-def _json_array(column: Sequence[Any]) -> str:
-    """One JSON of the column's psycopg wrappers."""
-    return f"[{','.join('null' if one is None else one.dumps(one.obj) for one in column)}]"
+def _unwrapped(column: Sequence[Any]) -> Sequence[Any]:
+    """The values of a column of JSON are in wrappers of psycopg's, which know how their field writes them."""
+    return [None if one is None else orjson.Fragment(one.dumps(one.obj)) for one in column]
 
 
 def _columns(

@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-import deliveries.fast_json
+import sales.fast_json
 
 
 class Migration(migrations.Migration):
@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                 migrations.AlterField(
                     model_name="event",
                     name="snapshot",
-                    field=models.JSONField(decoder=deliveries.fast_json.Decoder, verbose_name="snapshot"),
+                    field=models.JSONField(decoder=sales.fast_json.Decoder, verbose_name="snapshot"),
                 ),
             ]
         ),

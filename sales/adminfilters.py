@@ -12,6 +12,11 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 
+def is_key(text: str) -> bool:
+    """Whether a row may have it for its number."""
+    return text.isdecimal() and len(text) <= 18
+
+
 class AutocompleteFilter(admin.FieldListFilter):
     """Of a foreign key: a field that finds the row as one types, where a list of all would be endless.
 
@@ -39,7 +44,7 @@ class AutocompleteFilter(admin.FieldListFilter):
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any] | None:
         if not self.chosen:
             return rows
-        if not self.chosen.isdecimal() or len(self.chosen) > 18:
+        if not is_key(self.chosen):
             raise IncorrectLookupParameters
         return super().queryset(request, rows)
 

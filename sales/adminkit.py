@@ -25,7 +25,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from .adminfilters import AutocompleteFilter
+from .adminfilters import AutocompleteFilter, is_key
 
 EMPTY = "–"
 
@@ -82,6 +82,14 @@ class Audited:
         return redirect(f"{reverse('admin:auditlog_logentry_changelist')}?{query}")
 
 
+class _Search(AutocompleteSelect):
+    """The field that finds a row as one types. What an address or a form names may be no key at all, which Django
+    would ask the database for."""
+
+    def optgroups(self, name: str, value: Sequence[str], attr: Any = None) -> list[Any]:
+        return super().optgroups(name, [one for one in value if one == "" or is_key(one)], attr)
+
+
 class BigTable(admin.ModelAdmin):
     """A list that may be long: it counts no rows but those it shows, and joins what it names."""
 
@@ -98,6 +106,11 @@ class BigTable(admin.ModelAdmin):
             return super().media
         search = AutocompleteSelect(None, self.admin_site).media
         return super().media + search + Media(js=["admin/js/autocomplete.js", "admin-filters.js"])
+
+    def formfield_for_foreignkey(self, field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if field.name in self.get_autocomplete_fields(request):
+            kwargs.setdefault("widget", _Search(field, self.admin_site, using=kwargs.get("using")))
+        return super().formfield_for_foreignkey(field, request, **kwargs)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """A year of twenty digits is answered like any other lookup that makes no sense."""

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 from django.db import transaction
 from django.test import Client
+from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -278,3 +279,20 @@ def test_a_date_that_cannot_be_is_no_500_in_a_list_of_the_admin(client, rows, ye
         assert answer.status_code in (200, 302), query
         answer = client.get("/admin/configurations/webhookconfig/export/", query)
         assert answer.status_code in (200, 302), query
+
+
+@pytest.mark.parametrize("value", [" ", "nobody", "²", "9" * 400, "-1"])
+@pytest.mark.parametrize(
+    ("page", "field"),
+    [
+        ("sales_transaction", "affiliate"),
+        ("sales_product", "owner"),
+        ("sales_seller", "user"),
+        ("configurations_webhookconfig", "owner"),
+    ],
+)
+def test_a_choice_that_is_no_row_is_no_500_in_a_form_of_the_admin(client, page, field, value):
+    client.force_login(factories.make_staff())
+    address = reverse(f"admin:{page}_add")
+    assert client.get(address, {field: value}).status_code == 200
+    assert client.post(address, {field: value}).status_code == 200

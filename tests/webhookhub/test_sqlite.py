@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
+from sales.models import Seller
 from tests.factories import make_seller
 
 pytestmark = [
@@ -64,3 +65,38 @@ def test_an_error_that_is_no_lock_is_not_waited_for(monkeypatch):
         pytest.raises(OperationalError, match="within a transaction"),
     ):
         connection._start_transaction_under_autocommit()
+
+
+def test_a_statement_without_a_transaction_waits_its_turn_too(other):
+    """SQLite would look every 100 ms by then, and find the lock free one time in twenty."""
+    make_seller(name="Before")
+    gaps = []
+
+    def write_almost_all_the_time(done: threading.Event) -> None:
+        time.sleep(0.5)
+        while not done.is_set() and len(gaps) < 200:
+            other.execute("COMMIT")
+            gaps.append(time.sleep(0.005))
+            other.execute("BEGIN IMMEDIATE")
+            time.sleep(0.095)
+        other.execute("COMMIT")
+
+    for name in ("One", "Two", "Three"):
+        other.execute("BEGIN IMMEDIATE")
+        done = threading.Event()
+        thread = threading.Thread(target=write_almost_all_the_time, args=[done])
+        thread.start()
+        Seller.objects.update(name=name)
+        done.set()
+        thread.join()
+    assert Seller.objects.get().name == "Three"
+    assert len(gaps) < 15  # three, and some for a machine that is busy
+
+
+def test_what_fails_without_a_transaction_leaves_none_open():
+    make_seller(code="S1")
+    make_seller(code="S2")
+    with pytest.raises(IntegrityError):
+        Seller.objects.update(code="S1")
+    assert not connection.connection.in_transaction
+    assert set(Seller.objects.values_list("code", flat=True)) == {"S1", "S2"}

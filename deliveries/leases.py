@@ -5,10 +5,11 @@ checks first that the claim still is its own.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, models, transaction
 from django.db.models import Case, Exists, OuterRef, Value, When
 from django.db.models.base import ModelState
 from django.db.models.functions import Now
@@ -16,7 +17,7 @@ from django.db.models.functions import Now
 from configurations.models import SECRETS, WebhookConfig
 from configurations.models import State as ConfigState
 
-from . import apart, breaker, bulk, disabling, outage, standing, writing
+from . import apart, breaker, bulk, disabling, outage, retries, standing, writing
 from .choices import Lane
 from .models import LEASE, Delivery, DeliveryQuerySet, Event, HeldHost, State
 from .reprocessing import OUT_OF_BULK, BulkReprocess, discarded_or_as_before, held_or_as_before
@@ -112,21 +113,22 @@ def claim(
     configuration that has its own queue, it moves there, be it full: else each worker would look for what is new in
     vain, as long as that endpoint hangs.
     """
-    front = Delivery.objects.due().in_front().in_turn().to_open_hosts()
-    front = front.filter(config__state=ConfigState.ON).exclude(config__in=apart.without_own_queue(full))
-    if only_first:
-        front = front.filter(next_try_at=None)
-    if only_fresh:
-        front = front.filter(lane=Lane.FRESH)
-    else:
-        front = front.exclude(bulk__in=BulkReprocess.objects.halted().values("pk"), state_before__gt="")
+    full = apart.without_own_queue(full)
+    # That hardly ever changes, and to build it takes Django longer than the database takes to answer.
+    as_ever = not full and not HeldHost.names()
+
+    def front() -> DeliveryQuerySet:
+        return _front(only_fresh, only_first).exclude(config__in=full).to_open_hosts()
+
     for _ in range(MOVES):
         with writing.soon(), transaction.atomic():
             writing.by_index(in_order=True)
-            met = _meet(front, limit)
+            met = _meet(limit, only_fresh, only_first) if as_ever else list(_first_of(front(), limit))
+            if len(met) == limit >= NEWEST:
+                met += _newest_of(front(), met[-1], limit // NEWEST)
             others = {config for _pk, config, _priority, is_apart in met if is_apart}
             if others:
-                apart.move_aside(front.most_urgent_first(), others)
+                apart.move_aside(front().most_urgent_first(), others)
             pks = [pk for pk, config, *_ in met if config not in others]
             _make_ours(pks, claim_id)
         if pks or not others:
@@ -134,16 +136,47 @@ def claim(
     return []
 
 
-def _meet(front: DeliveryQuerySet, limit: int) -> list[tuple[int, int, int, bool]]:
-    """Of each: id, configuration, priority, whether it has its own queue."""
-    front = front.annotate(is_apart=apart.has_own_queue()).unlocked()
-    facts = ("pk", "config_id", "priority", "is_apart")
-    met = list(front.most_urgent_first().values_list(*facts)[:limit])
-    if len(met) < limit or limit < NEWEST:
-        return met
-    last, _config, priority, _is_apart = met[-1]
-    newer = front.filter(lane=Lane.FRESH, priority=priority, next_try_at=None, pk__gt=last)
-    return met + list(newer.newest_of_the_front().values_list(*facts)[: limit // NEWEST])
+# Of a post that a claim meets: id, configuration, priority, whether it has its own queue.
+Met = tuple[int, int, int, bool]
+_OF_MET = ("pk", "config_id", "priority", "is_apart")
+
+
+def _front(only_fresh: bool, only_first: bool) -> DeliveryQuerySet:
+    """What a claim chooses from."""
+    front = Delivery.objects.due().in_front().in_turn().filter(config__state=ConfigState.ON)
+    if only_first:
+        front = front.filter(next_try_at=None)
+    if only_fresh:
+        return front.filter(lane=Lane.FRESH)
+    return front.exclude(bulk__in=BulkReprocess.objects.halted().values("pk"), state_before__gt="")
+
+
+def _first_of(front: DeliveryQuerySet, limit: int) -> DeliveryQuerySet:
+    front = front.annotate(is_apart=apart.has_own_queue()).unlocked().most_urgent_first()
+    return front.values_list(*_OF_MET)[:limit]
+
+
+def _newest_of(front: DeliveryQuerySet, last: Met, limit: int) -> list[Met]:
+    """Of the newest, as urgent as the last of the oldest."""
+    pk, _config, priority, _is_apart = last
+    newer = front.filter(lane=Lane.FRESH, priority=priority, next_try_at=None, pk__gt=pk)
+    newer = newer.annotate(is_apart=apart.has_own_queue()).unlocked().newest_of_the_front()
+    return list(newer.values_list(*_OF_MET)[:limit])
+
+
+def _meet(limit: int, only_fresh: bool, only_first: bool) -> list[Met]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            *_sql_to_meet(limit, only_fresh, only_first, connection.vendor, retries.longest_wait())
+        )
+        return cursor.fetchall()
+
+
+@cache
+def _sql_to_meet(
+    limit: int, only_fresh: bool, only_first: bool, *_what_else_it_depends_on: Any
+) -> tuple[str, tuple[Any, ...]]:
+    return _first_of(_front(only_fresh, only_first), limit).query.sql_with_params()
 
 
 def claim_apart(claim_id: UUID, room: apart.Room) -> apart.Heads:

@@ -9,8 +9,8 @@ import pytest
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
 
-from sales.models import Seller
-from tests.factories import make_seller
+from sales.models import Product, Seller
+from tests.factories import make_product, make_seller
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -100,3 +100,12 @@ def test_what_fails_without_a_transaction_leaves_none_open():
         Seller.objects.update(code="S1")
     assert not connection.connection.in_transaction
     assert set(Seller.objects.values_list("code", flat=True)) == {"S1", "S2"}
+
+
+def test_what_fails_only_as_it_is_committed_leaves_none_open():
+    """A foreign key is looked at then, and a disk may be full."""
+    product = make_product()
+    with pytest.raises(IntegrityError):
+        Product.objects.update(owner_id=product.owner_id + 1000)
+    assert not connection.connection.in_transaction
+    assert Product.objects.get().owner_id == product.owner_id

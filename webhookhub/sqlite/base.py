@@ -74,10 +74,10 @@ class Cursor(base.SQLiteCursorWrapper):
         self._wrapper.in_turn(lambda: connection.execute("BEGIN IMMEDIATE"))
         try:
             done = execute(query, params)
+            connection.commit()  # which may fail too: by a foreign key, or a disk that is full
         except BaseException:
             connection.rollback()
             raise
-        connection.commit()
         return done
 
 

@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from configurations.models import Reason, WebhookConfig
+from configurations.models import SECRETS, Reason, WebhookConfig
 from configurations.models import State as ConfigState
 
 from . import breaker, mails, outage, standing, writing
@@ -193,7 +193,8 @@ def _act_on(health: EndpointHealth) -> None:
 
 
 def _whole(config: WebhookConfig) -> WebhookConfig:
-    return WebhookConfig.objects.select_related("owner__user").get(pk=config.pk)
+    """With all that whoever hears of it may ask for, but its secrets: a key that is lost keeps nothing from being judged."""
+    return WebhookConfig.objects.select_related("owner__user").defer(*SECRETS).get(pk=config.pk)
 
 
 def _enable(config: WebhookConfig) -> None:

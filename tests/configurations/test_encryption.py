@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.apps import apps
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
@@ -227,3 +227,14 @@ def test_stopped_in_the_middle_the_next_run_goes_on(rows, keys, monkeypatch):
     assert "2 have the newest key" in rotate()
     keys(NEW)
     assert everything() == before
+
+
+def test_a_value_is_decrypted_once_and_again_for_other_keys(keys, monkeypatch):
+    token = encryption.encrypt("whsec_1")
+    decrypted, decrypt = [], MultiFernet.decrypt
+    monkeypatch.setattr(MultiFernet, "decrypt", lambda self, msg: decrypted.append(msg) or decrypt(self, msg))
+    assert [encryption.decrypt(token) for _ in range(3)] == ["whsec_1"] * 3
+    assert len(decrypted) == 1
+    keys(NEW)
+    with pytest.raises(InvalidToken):
+        encryption.decrypt(token)

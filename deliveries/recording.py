@@ -6,6 +6,8 @@ All in the transaction that changed the sales: they are there together, or not a
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from decimal import Decimal
+from functools import cache
 from typing import Any, TypeVar
 
 from django.db import models, transaction
@@ -14,14 +16,14 @@ from django.utils import timezone
 from configurations.events import BY_CHANGE, BY_STATUS, BY_TYPE, EventType
 from configurations.models import Mismatch, WebhookConfig
 from configurations.models import State as ConfigState
-from sales.bulkwrite import insert
+from sales.bulkwrite import insert, new
 from sales.models import AbandonedCart, StatusChange
 from sales.subscriptions import Subscription, SubscriptionChange
 
 from . import apart, contract, order, wake
 from .choices import Lane
 from .contract import snapshot
-from .contract.subscription import ChangedSubscription, Plan, Snapshot
+from .contract.subscription import ChangedSubscription, Plan
 from .models import Audience, Delivery, Event, State, new_webhook_id
 
 Row = TypeVar("Row", bound=models.Model)
@@ -37,10 +39,10 @@ def record_events(changes: Iterable[StatusChange]) -> None:
     announced = [change.sale for change in changes if change.sale.status in BY_STATUS]
     events = []
     for sale in _with_facts(announced, "product__owner", "affiliate", "subscription__plan"):
-        facts = snapshot.Sale.of(sale)
+        facts = snapshot.Sale.json_of(sale)
         event = _event(BY_STATUS[sale.status].type, sale.product, facts)
-        event.sale = sale
-        event.transaction_code, event.amount, event.currency = facts.code, facts.price, facts.currency
+        event.sale, event.transaction_code = sale, facts["code"]
+        event.amount, event.currency = Decimal(facts["price"]), facts.get("currency", "")
         events.append((event, sale.affiliate_id))
     _record(events)
 
@@ -49,7 +51,7 @@ def record_carts(carts: Iterable[AbandonedCart]) -> None:
     """Write an Event, with its Deliveries, for each abandoned cart."""
     events = []
     for cart in _with_facts(list(carts), "product__owner", "affiliate"):
-        event = _event(EventType.CART_ABANDONED, cart.product, snapshot.Cart.of(cart))
+        event = _event(EventType.CART_ABANDONED, cart.product, snapshot.Cart.json_of(cart))
         event.cart = cart
         events.append((event, cart.affiliate_id))
     _record(events)
@@ -62,7 +64,7 @@ def record_subscription_changes(changes: Iterable[SubscriptionChange]) -> None:
     events = []
     for change, row in zip(changes, rows, strict=True):
         facts = replace(_changed(row, change.previous), changed_at=now)
-        event = _event(BY_CHANGE[change.kind].type, row.product, facts)
+        event = _event(BY_CHANGE[change.kind].type, row.product, facts.to_json())
         event.subscription = row
         events.append((event, None))
     _record(events)
@@ -75,19 +77,16 @@ def _changed(row: Subscription, previous: Subscription | None) -> ChangedSubscri
     return replace(facts, previous_plan=Plan.of(previous.plan), previous_charge_day=previous.charge_day)
 
 
-def _event(type_: EventType, product: Any, facts: Snapshot) -> Event:
-    email, name = (
-        (facts.email, facts.name)
-        if isinstance(facts, ChangedSubscription)
-        else (facts.buyer_email, facts.buyer_name)
-    )
-    return Event(
+def _event(type_: EventType, product: Any, facts: dict[str, Any]) -> Event:
+    return new(
+        Event,
         type=type_,
-        snapshot=facts.to_json(),
+        snapshot=facts,
         product=product,
         producer_id=product.owner_id,
-        buyer_email=email,
-        buyer_name=name,
+        # Those of a subscription are the subscriber's.
+        buyer_email=facts.get("buyer_email") or facts.get("email", ""),
+        buyer_name=facts.get("buyer_name") or facts.get("name", ""),
     )
 
 
@@ -149,7 +148,8 @@ def new_delivery(
     event: Event, config: WebhookConfig, audience: Audience, lane: Lane = Lane.FRESH
 ) -> Delivery:
     """Not saved yet; held if the configuration is disabled."""
-    return Delivery(
+    return new(
+        Delivery,
         webhook_id=new_webhook_id(),
         event=event,
         config=config,
@@ -166,22 +166,29 @@ def new_delivery(
 
 def _with_facts(rows: list[Row], *relations: str) -> list[Row]:
     """The rows with all that a snapshot reads; those that lack some of it are read again, in one query."""
-    lacking = [row.pk for row in rows if not all(_has(row, path) for path in relations)]
+    paths, whole = [relation.split("__") for relation in relations], set[int]()
+    lacking = [row.pk for row in rows if not all(_has(row, path, whole) for path in paths)]
     if not lacking:
         return rows
-    whole = type(rows[0])._default_manager.select_related(*relations).in_bulk(lacking)
-    return [whole.get(row.pk, row) for row in rows]
+    found = type(rows[0])._default_manager.select_related(*relations).in_bulk(lacking)
+    return [found.get(row.pk, row) for row in rows]
 
 
-def _has(row: models.Model, path: str) -> bool:
-    """Whether the row, and all along the path of relations, is in memory with every field."""
-    for name in path.split("__"):
-        relation = row._meta.get_field(name)
-        if row.get_deferred_fields():
+def _has(row: models.Model, path: list[str], whole: set[int]) -> bool:
+    """Whether the row, and all along the path of relations, is in memory with every field. `whole` remembers by `id()`
+    of which the fields are there: many sales are of one product."""
+    if id(row) not in whole:
+        if not _fields(type(row)) <= vars(row).keys():
             return False
-        if getattr(row, relation.attname) is None:
-            return True
-        if not relation.is_cached(row):
-            return False
-        row = getattr(row, name)
-    return True
+        whole.add(id(row))
+    if not path:
+        return True
+    relation = row._meta.get_field(path[0])
+    if getattr(row, relation.attname) is None:
+        return True
+    return relation.is_cached(row) and _has(getattr(row, path[0]), path[1:], whole)
+
+
+@cache
+def _fields(model: type[models.Model]) -> frozenset[str]:
+    return frozenset(f.attname for f in model._meta.concrete_fields)

@@ -1,11 +1,14 @@
 """Many new rows of one model at once. `bulk_create()` takes longer to write its SQL than all else of a row takes."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from itertools import chain
-from operator import attrgetter
+from operator import itemgetter
 from types import NoneType
 from typing import Any, TypeVar
 
@@ -13,6 +16,7 @@ import orjson
 from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
+from django.db.models.base import ModelState
 
 from . import fast_json
 
@@ -38,6 +42,28 @@ _EMPTY = frozenset({NoneType})
 _ALIKE = (datetime, Decimal, Enum)
 
 
+def new(model: type[Row], **facts: Any) -> Row:
+    """As `model(**facts)`, in a fifth of the time, where thousands are made: past `__init__()`, as a copy is, so the
+    signals `pre_init` and `post_init` are not sent; the defaults, most of a row, are looked up once."""
+    same, made = _defaults(model)
+    row = model.__new__(model)
+    vars(row).update(same, _state=ModelState())
+    for name, default in made.items():
+        if name not in facts:
+            vars(row)[name] = default()
+    for name, value in facts.items():
+        setattr(row, name, value)
+    return row
+
+
+@cache
+def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
+    """By attribute: what new rows share, and what makes the value of each."""
+    fields = model._meta.concrete_fields
+    made = {f.attname: f.get_default for f in fields if f.has_default() and callable(f.default)}
+    return {f.attname: f.get_default() for f in fields}, made
+
+
 def insert(rows: Iterable[Row]) -> list[Row]:
     """Write new rows, in one statement where the database takes it, and give them their keys: as `bulk_create()`
     does, of rows that hold values alone and no expressions."""
@@ -49,12 +75,14 @@ def insert(rows: Iterable[Row]) -> list[Row]:
     if numbered and any(row.pk is not None for row in rows):
         return type(rows[0])._base_manager.bulk_create(rows)
     fields = [f for f in meta.concrete_fields if not f.generated and not (numbered and f.primary_key)]
+    relations = [f for f in fields if f.is_relation]
     using = router.db_for_write(type(rows[0]))
     connection = connections[using]
     for row in rows:
         if row.pk is None and not numbered:
             row.pk = meta.pk.get_pk_value_on_save(row)
-        row._prepare_related_fields_for_save(operation_name="insert")
+        if _lacks_a_key(row, relations):
+            row._prepare_related_fields_for_save(operation_name="insert")
     size = max(1, connection.ops.bulk_batch_size(fields, rows))
     with transaction.atomic(using=using, savepoint=False), binding_cursor(connection) as cursor:
         for start in range(0, len(rows), size):
@@ -67,6 +95,15 @@ def insert(rows: Iterable[Row]) -> list[Row]:
     for row in rows:
         row._state.adding, row._state.db = False, using
     return rows
+
+
+def _lacks_a_key(row: models.Model, relations: list[Any]) -> bool:
+    """Whether a row that it names was given before that one was saved."""
+    for f in relations:
+        related = f.get_cached_value(row, None)
+        if related is not None and (related.pk is None or getattr(row, f.attname) is None):
+            return True
+    return False
 
 
 def binding_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
@@ -106,7 +143,7 @@ def _statement(
     key = "" if meta.pk in fields else f" RETURNING {quote(meta.pk.column)}"
     if connection.vendor == "postgresql":
         plain = [
-            _unwrapped(column) if isinstance(f, models.JSONField) else column
+            [text and orjson.Fragment(text) for text in column] if isinstance(f, models.JSONField) else column
             for f, column in zip(fields, columns, strict=True)
         ]
         given = as_json(fields, zip(*plain, strict=True))
@@ -114,11 +151,6 @@ def _statement(
     row = f"({', '.join(['%s'] * len(fields))})"
     values = list(chain.from_iterable(zip(*columns, strict=True)))
     return f"{head} VALUES {', '.join([row] * len(columns[0]))}{key}", values
-
-
-def _unwrapped(column: Sequence[Any]) -> Sequence[Any]:
-    """The values of a column of JSON are in wrappers of psycopg's, which know how their field writes them."""
-    return [None if one is None else orjson.Fragment(one.dumps(one.obj)) for one in column]
 
 
 def _columns(
@@ -129,11 +161,13 @@ def _columns(
         if getattr(f, "auto_now", False) or getattr(f, "auto_now_add", False):
             for row in rows:
                 f.pre_save(row, True)
-    columns = zip(*map(attrgetter(*[f.attname for f in fields]), rows), strict=True)
+    columns = zip(*map(itemgetter(*[f.attname for f in fields]), map(vars, rows)), strict=True)
     return [_written(f, column, connection) for f, column in zip(fields, columns, strict=True)]
 
 
 def _written(f: Any, column: Sequence[Any], connection: BaseDatabaseWrapper) -> Sequence[Any]:
+    if isinstance(f, models.JSONField):
+        return [None if value is None else _json(value, f.encoder) for value in column]
     as_is = _AS_IS.get(type(f.target_field if f.is_relation else f), _EMPTY)
     if as_is.issuperset(map(type, column)):
         return column
@@ -150,3 +184,11 @@ def _written(f: Any, column: Sequence[Any], connection: BaseDatabaseWrapper) -> 
                 known[value] = f.get_db_prep_save(plain, connection)
             written.append(known[value])
     return written
+
+
+def _json(value: Any, encoder: Any) -> str:
+    """As `json.dumps()` does, which knows whole numbers of any size, and takes ten times as long."""
+    if encoder is None:
+        with suppress(TypeError):
+            return orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    return json.dumps(value, cls=encoder)

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from django.db import DataError, IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from .bulkwrite import new
 from .import_parties import Parties, Related, Standing
 from .import_rows import CART, SALE, SUBSCRIPTION, BadRow, Cleaner, Line, Row, lines
 from .models import AbandonedCart, Transaction, record_abandoned_carts, record_status_changes
@@ -185,9 +186,7 @@ class _Importer:
     def _standing(self, rows: list[Row]) -> dict[Any, Any]:
         """The sales, carts and subscriptions of these codes that are there already."""
         codes = [row.code for row in rows if row.kind == SALE]
-        standing = {
-            sale.code: sale for sale in Transaction.objects.select_for_update().filter(code__in=codes)
-        }
+        standing: dict[Any, Any] = {**Transaction.objects.locked(codes)}
         standing |= {code: self.imagined[code] for code in codes if code in self.imagined}
         if carts := [row.code for row in rows if row.kind == CART]:
             standing |= {cart.code: cart for cart in AbandonedCart.objects.filter(code__in=carts)}
@@ -229,14 +228,14 @@ class _Importer:
             if self._is_past(row, there):
                 result.unchanged += 1
                 continue
-            sale = _with_facts(copy(there) if there else Transaction(), row, related)
+            sale = _with_facts(copy(there) if there else new(Transaction), row, related)
             if related.get("subscription") and (there is None or sale.differing_facts(there)):
                 sale.subscription = self.parties.renew(row)
             sales.append(sale)
         if self.dry_run:
             return result.plus(self._foresee(sales, standing))
         self.parties.save_renewed()
-        recorded = record_status_changes(sales, notify=self.notify)
+        recorded = record_status_changes(sales, notify=self.notify, standing=standing)
         return result.plus(
             Result(
                 created=len(recorded.created),
@@ -255,7 +254,7 @@ class _Importer:
             if self._is_past(row, there):
                 result.unchanged += 1
                 continue
-            subscription = _with_facts(copy(there) if there else Subscription(), row, related)
+            subscription = _with_facts(copy(there) if there else new(Subscription), row, related)
             if subscription.plan.product != subscription.product:
                 result.bad.append((row.line, _("Plan and subscription are of different products.")))
                 continue
@@ -307,7 +306,7 @@ class _Importer:
         result, carts = Result(), []
         for row, related in pairs:
             there = standing.get(row.code)
-            cart = _with_facts(copy(there) if there else AbandonedCart(), row, related)
+            cart = _with_facts(copy(there) if there else new(AbandonedCart), row, related)
             if there is None:
                 carts.append(cart)
             elif any(

@@ -5,7 +5,7 @@ listeners of `sales.signals`. The ways past them (`update()`, `bulk_update()`) r
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,6 +122,11 @@ class TransactionQuerySet(models.QuerySet["Transaction"]):
     def with_facts(self) -> "TransactionQuerySet":
         """With all that a post about the sale needs, in the same query."""
         return self.select_related("product__owner", "affiliate", "subscription__plan")
+
+    def locked(self, codes: Iterable[str]) -> dict[str, "Transaction"]:
+        """By their codes those that are there, locked until the transaction ends: in one order, so that two who lock
+        some of the same do not wait for each other."""
+        return {sale.code: sale for sale in self.select_for_update().filter(code__in=codes).order_by("code")}
 
 
 def _refuse_status(fields: Iterable[str]) -> None:
@@ -264,7 +269,12 @@ class Recorded:
     unchanged: list[Transaction] = field(default_factory=list)
 
 
-def record_status_changes(sales: Iterable[Transaction], *, notify: bool = True) -> Recorded:
+def record_status_changes(
+    sales: Iterable[Transaction],
+    *,
+    notify: bool = True,
+    standing: Mapping[str, Transaction] | None = None,
+) -> Recorded:
     """Write many sales at once, found by their code, and tell the listeners with one signal.
 
     This is the way for imports and for whatever else writes in bulk: `bulk_create()` sends no signals, and
@@ -273,7 +283,8 @@ def record_status_changes(sales: Iterable[Transaction], *, notify: bool = True) 
     transaction: a receiver that raises undoes it. The same code twice counts as two changes, in order, so give
     it in two calls; here it raises ValueError.
 
-    `notify=False` writes without telling anyone: history that was posted long ago.
+    `notify=False` writes without telling anyone: history that was posted long ago. `standing` has by their codes the
+    rows that are there, for whoever has read and locked them in this transaction; they are left as they are.
     """
     sales = list(sales)
     by_code = {sale.code: sale for sale in sales}
@@ -281,9 +292,10 @@ def record_status_changes(sales: Iterable[Transaction], *, notify: bool = True) 
         raise ValueError("The same transaction stands twice in one batch: record the changes in two calls.")
     recorded, new_facts = Recorded(), {"updated_at"}
     with transaction.atomic():
-        rows = {row.code: row for row in Transaction.objects.select_for_update().filter(code__in=by_code)}
+        if standing is None:
+            standing = Transaction.objects.locked(by_code)
         for sale in sales:
-            row = rows.get(sale.code)
+            row = standing.get(sale.code)
             if row is None:
                 recorded.created.append(sale)
                 continue

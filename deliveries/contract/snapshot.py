@@ -1,8 +1,9 @@
 """A sale or cart at one moment, apart from the database: what its posts are made from, today or in a month.
 
-The dataclasses name their facts as the models do, so that `of(row)` reads them off a row and its relations
-(product with owner, affiliate, subscription). In JSON, decimals are strings and times ISO 8601 in UTC. Reading
-is forgiving: what an older release did not write yet has its default here, what a newer one wrote is passed over.
+The dataclasses name their facts as the models do, so that `json_of(row)` reads them off a row and its relations
+(product with owner, affiliate, subscription). In JSON, decimals are strings and times ISO 8601 in UTC, and what is as
+its default is left out, half of a sale: so a default may never change. Reading is forgiving: what an older release did
+not write yet has its default here, what a newer one wrote is passed over.
 """
 
 import types
@@ -11,8 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache, partial
-from operator import attrgetter
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Self, get_args, get_origin, get_type_hints
 
 _PLAIN = frozenset({str, int, bool, types.NoneType})  # JSON can hold them, and a fact is just that
 
@@ -23,18 +23,19 @@ class _Snapshot:
     @classmethod
     def of(cls, row: Any) -> Self:
         """The facts of a model's row. ValueError where one of them is not what the model says."""
-        return _read(cls, row)
+        return _read(cls, _write(cls, row))
+
+    @classmethod
+    def json_of(cls, row: Any) -> dict[str, Any]:
+        """As `of(row).to_json()`, in one step."""
+        return _write(cls, row)
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Self:
         return _read(cls, facts)
 
     def to_json(self) -> dict[str, Any]:
-        names, values = _names(type(self))
-        return {
-            name: value if type(value) in _PLAIN else _written(value)
-            for name, value in zip(names, values(self), strict=True)
-        }
+        return _write(type(self), self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,36 +184,55 @@ class Cart(_Snapshot):
     abandoned_at: datetime | None = None
 
 
-def _read(cls: type[Any], source: Any) -> Any:
-    """`cls` from a mapping, or from the attributes of a row; what is missing or None has its default."""
-    found = source.get if isinstance(source, Mapping) else partial(getattr, source)
-    facts = {}
-    for name, plain, reader in _readers(cls):
-        value = found(name, None)
-        if value is not None:
+class _Fact(NamedTuple):
+    default: Any  # in JSON
+    plain: type[Any] | None  # values of this type are in JSON as they are; None: there are none
+    read: Callable[[Any], Any]  # from JSON
+    write: Callable[[Any], Any]  # into JSON, from a row's value or a snapshot's
+
+
+def _read(cls: type[Any], given: Mapping[str, Any]) -> Any:
+    """`cls` from a mapping; what is missing or None has its default."""
+    facts, found = _facts(cls), {}
+    for name, value in given.items():
+        if value is None or (fact := facts.get(name)) is None:
+            continue
+        try:
+            found[name] = value if type(value) is fact.plain else fact.read(value)
+        except _UNREADABLE as error:
+            raise ValueError(f"{cls.__name__}.{name} cannot be {value!r}.") from error
+    return cls(**found)
+
+
+def _write(cls: type[Any], source: Any) -> dict[str, Any]:
+    """The JSON of a `cls`, or of the row that one would be made from."""
+    facts, written = _facts(cls), {}
+    for name, (default, plain, _, write) in facts.items():
+        value = getattr(source, name, None)
+        if value is None:  # or a fact that no row has, such as what a plan was before
+            continue
+        if type(value) is not plain:
             try:
-                facts[name] = value if type(value) is plain else reader(value)
-            except (ValueError, TypeError, InvalidOperation) as error:
+                value = write(value)
+            except _UNREADABLE as error:
                 raise ValueError(f"{cls.__name__}.{name} cannot be {value!r}.") from error
-    return cls(**facts)
+        if value != default:
+            written[name] = value
+    return written
+
+
+_UNREADABLE = (ValueError, TypeError, InvalidOperation)
 
 
 @cache
-def _names(cls: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
-    """The facts' names, and what takes all of their values off one."""
-    names = tuple(f.name for f in fields(cls))
-    return names, attrgetter(*names)
-
-
-@cache
-def _readers(cls: type[Any]) -> list[tuple[str, type[Any] | None, Callable[[Any], Any]]]:
-    """Of each fact: its name, the type whose values are taken as they are, and what reads all others."""
+def _facts(cls: type[Any]) -> dict[str, _Fact]:
     hints = get_type_hints(cls)
-    readers = []
+    facts = {}
     for f in fields(cls):
         hint = _without_none(hints[f.name])
-        readers.append((f.name, hint if hint in _PLAIN else None, _reader(hint)))
-    return readers
+        default = [] if f.default == () else f.default
+        facts[f.name] = _Fact(default, hint if hint in _PLAIN else None, _reader(hint), _writer(hint))
+    return facts
 
 
 def _without_none(hint: Any) -> Any:
@@ -223,13 +243,28 @@ def _without_none(hint: Any) -> Any:
 
 
 def _reader(hint: Any) -> Callable[[Any], Any]:
-    """What turns a value of a row or of JSON into one of the type `hint`; a plain string not yet saved, too."""
+    """What turns a value of JSON into one of the type `hint`."""
     if get_origin(hint) is tuple:  # tuple[X, ...]
         read_one = _reader(get_args(hint)[0])
         return lambda values: tuple(read_one(value) for value in values)
     if is_dataclass(hint):
         return partial(_read, hint)
     return {Decimal: _decimal, datetime: _instant, date: _day}.get(hint, hint)
+
+
+def _writer(hint: Any) -> Callable[[Any], Any]:
+    """What turns a value of a row, a plain string not yet saved too, or of a snapshot into JSON's."""
+    if get_origin(hint) is tuple:
+        write_one = _writer(get_args(hint)[0])
+        return lambda values: [write_one(value) for value in values]
+    if is_dataclass(hint):  # of which a row may keep the JSON
+        return lambda value: _write(hint, _read(hint, value) if isinstance(value, Mapping) else value)
+    if hint is Decimal:
+        return lambda value: str(_decimal(value))
+    if hint in (datetime, date):
+        read = _reader(hint)
+        return lambda value: read(value).isoformat()
+    return hint
 
 
 def _decimal(value: Any) -> Decimal:
@@ -246,16 +281,3 @@ def _instant(value: Any) -> datetime:
 
 def _day(value: Any) -> date:
     return value if isinstance(value, date) else date.fromisoformat(value)
-
-
-def _written(value: Any) -> Any:
-    """As JSON can hold it."""
-    if isinstance(value, _Snapshot):
-        return value.to_json()
-    if isinstance(value, tuple):
-        return [_written(one) for one in value]
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, date):  # a datetime too
-        return value.isoformat()
-    return value

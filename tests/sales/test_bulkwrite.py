@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from datetime import timezone as zone
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from django.db import IntegrityError
@@ -12,7 +13,7 @@ from django.utils import timezone
 from configurations.events import EventType
 from deliveries.models import Delivery, Event
 from sales import bulkwrite
-from sales.bulkwrite import insert
+from sales.bulkwrite import insert, new
 from sales.models import AbandonedCart, Seller, Transaction
 from sales.statuses import SaleStatus
 from tests import factories
@@ -54,6 +55,42 @@ def values_of(sales):
     for sale in by_code.values():
         del sale["id"], sale["updated_at"]
     return by_code
+
+
+@pytest.mark.parametrize("model", [Transaction, AbandonedCart, Event, Delivery])
+def test_a_new_row_is_as_its_model_makes_it(model, product):
+    facts = {"product": product} if model in (Transaction, AbandonedCart) else {"type": "X", "snapshot": {}}
+    facts = {"webhook_id": "msg_1", "state": "held"} if model is Delivery else facts
+    moment = datetime(2026, 1, 2, tzinfo=UTC)
+    one, other = new(model, **facts), model(**facts)
+    for row in (one, other):
+        for f in model._meta.concrete_fields:  # what differs from row to row
+            if isinstance(getattr(row, f.attname), UUID | datetime):
+                setattr(row, f.attname, moment)
+    assert vars(one).keys() == vars(other).keys()
+    assert {f.attname: getattr(one, f.attname) for f in model._meta.fields} == {
+        f.attname: getattr(other, f.attname) for f in model._meta.fields
+    }
+
+
+def test_new_rows_share_nothing_that_can_change():
+    one, other = new(Transaction), new(Transaction)
+    one.commissions.append({"source": "PRODUCER"})
+    assert other.commissions == [] == new(Transaction).commissions
+    assert new(Event).pk != new(Event).pk
+
+
+def test_json_is_kept_as_it_was(product):
+    """Whole numbers that orjson cannot write, too."""
+    facts = {"big": 2**70, "text": "ß 漢字 🎓 \\ %s ?", "parts": [None, True, 1.5, {}]}
+    event = new(
+        Event, type="X", snapshot=facts, product=product, producer=product.owner, occurred_at=timezone.now()
+    )
+    insert([event])
+    assert Event.objects.values_list("snapshot", flat=True).get() == facts
+    event.snapshot, event.pk = {"a": Decimal(1)}, None
+    with pytest.raises(TypeError, match="Decimal"):
+        insert([event])
 
 
 def test_the_rows_are_those_that_bulk_create_writes(product):

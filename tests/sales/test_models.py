@@ -1,5 +1,6 @@
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from sales.models import StatusChange, Transaction, record_status_changes
 from sales.signals import transaction_status_changed
@@ -84,6 +85,27 @@ def test_many_sales_are_recorded_with_one_signal(told, product):
     assert [sale.code for sale in recorded.unchanged] == [same.code]
     there.refresh_from_db()
     assert there.status == SaleStatus.REFUNDED
+
+
+def test_rows_that_are_read_and_locked_are_not_read_again(told, product):
+    factories.make_sale(product, code="HP1")
+    told.clear()
+    with transaction.atomic():
+        standing = Transaction.objects.locked(["HP1", "HP2"])
+        assert list(standing) == ["HP1"]
+        refunded = factories.sale(product, code="HP1", status="REFUNDED")
+        with CaptureQueriesContext(connection) as asked:
+            recorded = record_status_changes(
+                [refunded, factories.sale(product, code="HP2")], notify=False, standing=standing
+            )
+    assert not [query["sql"] for query in asked if query["sql"].startswith("SELECT")]
+    assert [change.previous for change in recorded.changed] == ["APPROVED"]
+    assert [sale.code for sale in recorded.created] == ["HP2"]
+    assert standing["HP1"].status == "APPROVED"
+    assert sorted(Transaction.objects.values_list("code", "status")) == [
+        ("HP1", "REFUNDED"),
+        ("HP2", "APPROVED"),
+    ]
 
 
 def test_history_can_be_recorded_without_telling(told, product):

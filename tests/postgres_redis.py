@@ -16,9 +16,9 @@ from .run import run
 DATABASE_URL = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 BROKER_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/5")
 
-# Of the commands, whose tests are a process each, those where two are at work at once or one is stopped: what else
+# Of the commands, whose tests are a process each, those where two are at work at once: what else
 # they ask the database is asked by other tests too.
-CHOSEN = "not _command or two_at_once or ctrl_c"
+CHOSEN = "not _command or two_at_once"
 DATABASE = {"db", "transactional_db", "live_server"}  # the fixtures of those that ask the database
 
 

@@ -46,7 +46,9 @@ DATABASES["default"]["TEST"] = {
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = STORAGES | {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}  # noqa: F405
 WHITENOISE_USE_FINDERS = True  # the browser tests' server has run no collectstatic
-WHITENOISE_AUTOREFRESH = False
+WHITENOISE_AUTOREFRESH = (
+    True  # a file is looked up when it is asked for, not all of them by each test's client
+)
 
 
 class _AnyPort:

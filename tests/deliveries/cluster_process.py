@@ -39,31 +39,19 @@ def wait_until(holds: Callable[[], object], what: str, timeout: float = 30) -> N
 
 def is_alive(pid: int) -> bool:
     """A zombie is not: it only waits to be read."""
-    return _state(pid) not in ("", "Z", "X")
+    try:  # behind the name, which may hold blanks, stands the state
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
 
 
 def children_of(pid: int) -> list[int]:
-    return [child for child in _all_processes() if _parent(child) == pid and is_alive(child)]
-
-
-def _all_processes() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat behind the name, which may hold blanks: state, parent, …"""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _state(pid: int) -> str:
-    return (_stat(pid) or [""])[0]
-
-
-def _parent(pid: int) -> int:
-    return int((_stat(pid) or ["", "0"])[1])
+    """In the order in which they began."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):  # each thread's
+        with contextlib.suppress(OSError):
+            found += map(int, task.read_text().split())
+    return [child for child in sorted(found) if is_alive(child)]
 
 
 def threads_of(pid: int) -> int:

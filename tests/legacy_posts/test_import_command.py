@@ -210,7 +210,7 @@ def test_a_packed_file_that_is_cut_keeps_what_came_before(run):
 
 
 def test_ctrl_c_keeps_what_is_done_and_the_next_run_completes_it(run, tmp_path):
-    total = 60_000
+    total = 20_000
     path = tmp_path / "big.csv"
     path.write_text(csv_of([row(n) for n in range(total)]))
     with Running(COMMAND, path, "--json") as command:

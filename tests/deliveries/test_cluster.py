@@ -236,7 +236,9 @@ def test_a_frozen_cluster_can_be_told_to_stop(receiver, sell_many):
 
 
 def test_told_to_stop_it_ends_though_its_sentinel_answers_no_more(receiver, sell_many):
+    sell_many(1)
     with ClusterProcess(supervised=False) as cluster:
+        receiver.wait_for(1)  # all of it has begun: until then its parent waits for the sentinel alone
         before = cluster.processes()
         os.kill(cluster.sentinel, signal.SIGSTOP)
         os.kill(cluster.pid, signal.SIGTERM)

@@ -67,6 +67,13 @@ def _bare_loop(barrier: Barrier, url: str, bodies: list[bytes]) -> None:
         session.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=15)
 
 
+def bare_posts_per_second(posts: int = 8000) -> float:
+    """Of the baseline alone: the speed of this machine in this minute, by which other benchmarks can be compared."""
+    with receiver() as (address, _name):
+        half = (f"{address}/hook", [b"x" * 2000] * (posts // PROCESSES))
+        return timed(_bare_loop, posts, [half] * PROCESSES).per_second
+
+
 def _counted(target, used, began, ended, barrier: Barrier, *arguments) -> None:
     """Run `target`; add the processor time that it took from the barrier on to `used`, and note when the first of them
     `began` and the last `ended`."""

@@ -41,7 +41,7 @@ def record_events(changes: Iterable[StatusChange]) -> None:
     for sale in _with_facts(announced, "product__owner", "affiliate", "subscription__plan"):
         facts = snapshot.Sale.json_of(sale)
         event = _event(BY_STATUS[sale.status].type, sale.product, facts)
-        event.sale, event.transaction_code = sale, facts["code"]
+        event.sale, event.transaction_code = sale, facts.get("code", "")
         event.amount, event.currency = Decimal(facts["price"]), facts.get("currency", "")
         events.append((event, sale.affiliate_id))
     _record(events)

@@ -379,6 +379,14 @@ def _values(value: Any) -> list[Any]:
     return [value]
 
 
+def test_a_snapshot_keeps_nothing_that_is_as_its_default():
+    kept = Sale(code="HP1", installments=1, price=Decimal("0.00"), product=Product(code=7, name="")).to_json()
+    assert kept == {"code": "HP1", "price": "0.00", "product": {"code": 7, "owner": {}}}
+    assert Sale(installments=0, is_funnel=True).to_json() == {
+        "price": "0", "product": {"owner": {}}, "installments": 0, "is_funnel": True
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("cls", "event"), [(Sale, EventType.APPROVED), (Cart, EventType.CART_ABANDONED)])
 def test_a_snapshot_of_another_release_can_be_posted(cls, event):
     """An older one lacks facts, a newer one has more."""

@@ -44,8 +44,12 @@ _ALIKE = (datetime, Decimal, Enum)
 
 def new(model: type[Row], **facts: Any) -> Row:
     """As `model(**facts)`, in a third to a tenth of the time, where thousands are made: past `__init__()`, as a copy is, so the
-    signals `pre_init` and `post_init` are not sent; the defaults, most of a row, are looked up once."""
-    same, made = _defaults(model)
+    signals `pre_init` and `post_init` are not sent; the defaults, most of a row, are looked up once. TypeError for a fact
+    that is no field."""
+    same, made, names = _defaults(model)
+    if not facts.keys() <= names:
+        unknown = ", ".join(sorted(facts.keys() - names))
+        raise TypeError(f"{model.__name__} has no field {unknown}.")
     row = model.__new__(model)
     vars(row).update(same, _state=ModelState())
     for name, default in made.items():
@@ -57,11 +61,14 @@ def new(model: type[Row], **facts: Any) -> Row:
 
 
 @cache
-def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
-    """By attribute: what new rows share, and what makes the value of each."""
+def _defaults(
+    model: type[models.Model],
+) -> tuple[dict[str, Any], dict[str, Callable[[], Any]], frozenset[str]]:
+    """By attribute: what new rows share, and what makes the value of each; and every name that a fact may have."""
     fields = model._meta.concrete_fields
     made = {f.attname: f.get_default for f in fields if f.has_default() and callable(f.default)}
-    return {f.attname: f.get_default() for f in fields}, made
+    names = frozenset(chain.from_iterable((f.name, f.attname) for f in fields))
+    return {f.attname: f.get_default() for f in fields}, made, names
 
 
 def insert(rows: Iterable[Row]) -> list[Row]:

@@ -73,6 +73,11 @@ def test_a_new_row_is_as_its_model_makes_it(model, product):
     }
 
 
+def test_a_fact_that_is_no_field_is_refused():
+    with pytest.raises(TypeError, match=r"^Delivery has no field sate, webhook_idd\.$"):
+        new(Delivery, sate="held", webhook_idd="msg_1", owner_id=1)
+
+
 def test_new_rows_share_nothing_that_can_change():
     one, other = new(Transaction), new(Transaction)
     one.commissions.append({"source": "PRODUCER"})

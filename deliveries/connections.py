@@ -27,8 +27,7 @@ from configurations import addresses
 from .answer import Answer
 from .certificates import handshake_problem
 from .models import Problem
-from .names import Answer as Found
-from .names import Names
+from .names import Found, Names
 
 IDLE_FOR = 15.0  # seconds after which an unused connection is closed: an unasked answer may come on it
 LIVES_FOR = 60.0  # seconds, so that a changed DNS answer is heard

@@ -20,18 +20,18 @@ MOST_KEPT = 1000  # names
 # glibc asks a silent name server for 10 s and more; posts wait for 5. Read once, when the first name is looked up.
 os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:2")
 
-# What socket.getaddrinfo returns: (family, type, protocol, "", address) for each address.
-Answer = list[tuple[int, int, int, str, tuple[Any, ...]]]
+# What socket.getaddrinfo finds: (family, type, protocol, "", address) for each address.
+Found = list[tuple[int, int, int, str, tuple[Any, ...]]]
 
 
-def look_up(host: str, port: int) -> Answer:
+def look_up(host: str, port: int) -> Found:
     """Ask the system's resolver. Raises socket.gaierror."""
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 class _Question:
     def __init__(self) -> None:
-        self.answer: Future[Answer] = Future()
+        self.answer: Future[Found] = Future()
         self.good_until: float | None = None  # monotonic; None while it is being asked
 
     def is_stale(self, now: float) -> bool:
@@ -41,13 +41,13 @@ class _Question:
 class Names:
     """Thread-safe. `lookup` stands for the system's resolver; tests give another."""
 
-    def __init__(self, lookup: Callable[[str, int], Answer] = look_up) -> None:
+    def __init__(self, lookup: Callable[[str, int], Found] = look_up) -> None:
         self._lookup = lookup
         self._questions: dict[tuple[str, int], _Question] = {}
         self._asking = 0
         self._lock = threading.Lock()
 
-    def find(self, host: str, port: int, seconds: float) -> Answer:
+    def find(self, host: str, port: int, seconds: float) -> Found:
         """All addresses of `host`, fresh or kept.
 
         Raises socket.gaierror, or TimeoutError after `seconds`.

@@ -59,7 +59,7 @@ class Transport:
     DELIVERY_CA_FILE cannot be read.
     """
 
-    def __init__(self, lookup: Callable[[str, int], names.Answer] = names.look_up) -> None:
+    def __init__(self, lookup: Callable[[str, int], names.Found] = names.look_up) -> None:
         self.names = names.Names(lookup)
         self.pools = Pools(self.names)
         self._adapter = Adapter()

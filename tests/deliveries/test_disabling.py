@@ -66,7 +66,7 @@ def resolver(config, receiver, monkeypatch):
             transport.names.forget()
             transport.close()  # an open connection asks no name server
 
-        def look_up(self, host: str, port: int) -> names.Answer:
+        def look_up(self, host: str, port: int) -> names.Found:
             if self.error:
                 raise socket.gaierror(self.error, "as told")
             return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))]

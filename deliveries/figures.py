@@ -191,7 +191,7 @@ class Figures:
     failing_since: datetime | None = None
     words: Explanation | None = None  # of the last failure, while failing
     paused: HeldHost | None = None  # staff hold its host
-    together: Together | None = None  # its posts wait for its server, or go again
+    together: Together | None = None  # how its posts wait, or go again
     bars: list[charts.Bar] = field(default_factory=list)  # 24, in a drawing of 132 by 24
 
     @property

@@ -78,9 +78,10 @@ def hold_of(context: dict[str, Any], config: WebhookConfig) -> HeldHost | None:
 
 
 @register.simple_tag
-def together_for(config: WebhookConfig) -> Together | None:
-    """How its posts wait for its server; None where they need not."""
-    return together_of([config]).get(config.pk)
+def together_for(post: Delivery) -> Together | None:
+    """How it waits with the other posts of its configuration; None where it need not, or waits for its own next try."""
+    together = together_of([post.config]).get(post.config_id)
+    return None if together and together.goes_on and post.next_try_at else together
 
 
 @register.simple_tag

@@ -86,6 +86,46 @@ def test_once_nothing_holds_it_back_any_more_it_is_no_news(broken, read):
     assert "Catching up" not in read(LIST)
 
 
+def test_the_owner_of_a_slow_server_reads_why_posts_wait_and_what_to_do(config, sell, read):
+    apart.begin([config.pk], slow=True, mean_answer=6.2)
+    sell()
+    post = sell()
+    text = read(LIST)
+    assert "Your server takes about 6.2 s to answer, so only a few of its posts go at a time: 2 posts wait" in text
+    assert "Slow" in text
+    text = read(post.get_absolute_url())
+    assert "takes about 6.2 s to answer" in text
+    assert "within seconds" not in text
+
+
+def test_who_asked_for_a_limit_reads_that_it_is_the_limit(config, sell, read):
+    config.posts_per_second = 3
+    config.save(update_fields=["posts_per_second"])
+    post = sell()
+    for url in (LIST, post.get_absolute_url()):
+        assert "1 post waits: you asked for at most 3 a second." in read(url)
+    assert "Catching up" not in read(LIST)
+
+
+def test_where_nothing_waits_a_slow_server_is_no_news(config, read):
+    apart.begin([config.pk], slow=True, mean_answer=6.2)
+    assert "to answer, so" not in read(LIST)
+
+
+def test_what_waits_for_its_next_try_does_not_wait_for_a_slow_server(receiver, config, sell, read):
+    receiver.answers(500)
+    post = sell()
+    engine.drain()
+    apart.begin([config.pk], slow=True, mean_answer=6.2)
+    type(post).objects.update(lane=apart.ASIDE)
+    assert "to answer, so" not in read(LIST)
+    sell()
+    assert "1 post waits" in read(LIST)
+    text = read(post.get_absolute_url())
+    assert "Try 1 of 5 was not accepted. The next one:" in text
+    assert "to answer, so" not in text
+
+
 @pytest.mark.parametrize("part", ["", "?as=row", "?as=panel"])
 def test_send_now_says_that_it_is_a_probe(client, broken, sell, part):
     post = sell()

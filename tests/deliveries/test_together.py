@@ -91,7 +91,10 @@ def test_the_owner_of_a_slow_server_reads_why_posts_wait_and_what_to_do(config, 
     sell()
     post = sell()
     text = read(LIST)
-    assert "Your server takes about 6.2 s to answer, so only a few of its posts go at a time: 2 posts wait" in text
+    assert (
+        "Your server takes about 6.2 s to answer, so only a few of its posts go at a time: 2 posts wait"
+        in text
+    )
     assert "Slow" in text
     text = read(post.get_absolute_url())
     assert "takes about 6.2 s to answer" in text

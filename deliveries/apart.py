@@ -8,6 +8,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -58,12 +59,9 @@ def begin(configs: Iterable[int], **facts: Any) -> None:
             OwnQueue.objects.filter(pk__in=configs).update(**facts)
 
 
-def move_aside(front: DeliveryQuerySet, configs: Collection[int]) -> int:
-    """Of `front`, which waits, what is for these configurations, which have an own queue. Returns how many.
-
-    At most a batch: the ids are read first, since an UPDATE that joins is planned badly while much is new.
-    """
-    pks = list(front.filter(config__in=configs).unlocked().values_list("pk", flat=True)[:BATCH])
+def move_aside(posts: Iterable[int]) -> int:
+    """Of these, in front and of configurations that have an own queue, a batch at most. Returns how many."""
+    pks = list(islice(posts, BATCH))
     return Delivery.objects.filter(pk__in=pks, state=State.WAITING).update(lane=ASIDE) if pks else 0
 
 

@@ -185,7 +185,8 @@ def _move_aside(config: int) -> None:
     waiting = Delivery.objects.filter(
         config=config, state=State.WAITING, next_try_at__isnull=False
     ).in_front()
-    while apart.move_aside(waiting, [config]) == apart.BATCH:
+    pks = waiting.unlocked().values_list("pk", flat=True)[: apart.BATCH]
+    while apart.move_aside(pks.all()) == apart.BATCH:
         pass
 
 

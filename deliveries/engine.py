@@ -280,7 +280,7 @@ class _Drain:
         unsent = [post for post in self.unsent if not (only_fresh and post.is_bulk)]
         flying = [post for post in self.flying.values() if not (only_fresh and post.is_bulk)]
         places = in_hand.full_places(flying, self.slots, now)
-        return in_hand.full_configurations(unsent, flying, now) | leases.configurations_at(places)
+        return in_hand.full_configurations(unsent, flying, self.slots, now) | leases.configurations_at(places)
 
     def _has_retries_enough(self) -> bool:
         retries = sum(post.kind is Kind.RETRY for post in self.unsent)
@@ -388,6 +388,8 @@ class _Drain:
             return
         self.landed.append(post)
         took = post.done_at - post.started_at
+        if took < in_hand.HANGS:
+            self.slots.heard.add(post.config)
         if took < SLOW and post.kind is not Kind.SLOW:
             self.slots.shrink()
         if post.config not in self.slow and _answers().note(post.config, took):
@@ -415,8 +417,8 @@ class _Drain:
             return
         self.part_at = now + LOOK
         flying = list(self.flying.values())
-        slow = self.found_slow | in_hand.hanging(flying, now) - self.slow
-        crowded = in_hand.crowded(self.unsent, flying, now)
+        slow = self.found_slow | in_hand.hanging(flying, self.slots, now) - self.slow
+        crowded = in_hand.crowded(self.unsent, flying, self.slots, now)
         if not slow | crowded:
             return
         apart_now = slow | crowded

@@ -62,11 +62,13 @@ class Post:
         )
 
 
-def full_configurations(unsent: Iterable[Post], flying: Iterable[Post], now: float) -> set[int]:
+def full_configurations(unsent: Iterable[Post], flying: Iterable[Post], slots: Slots, now: float) -> set[int]:
     """Those of which rows wait here for their turn, or whose answers take long."""
     share = settings.DELIVERY_SLOTS_OF_A_CONFIGURATION
     waiting = Counter(post.config for post in unsent)
-    return {config for config, count in waiting.items() if count >= share} | _share_takes(flying, now, SLOW)
+    return {config for config, count in waiting.items() if count >= share} | _share_takes(
+        flying, slots, now, SLOW
+    )
 
 
 def full_places(flying: Iterable[Post], slots: Slots, now: float) -> set[Place]:
@@ -74,19 +76,19 @@ def full_places(flying: Iterable[Post], slots: Slots, now: float) -> set[Place]:
     return {post.place for post in flying if post.takes(now, SLOW) and slots.place_is_full(post)}
 
 
-def hanging(flying: Iterable[Post], now: float) -> set[int]:
+def hanging(flying: Iterable[Post], slots: Slots, now: float) -> set[int]:
     """The configurations that answer nothing at present."""
-    return _share_takes(flying, now, HANGS)
+    return _share_takes(flying, slots, now, HANGS)
 
 
-def crowded(unsent: Iterable[Post], flying: Collection[Post], now: float) -> set[int]:
+def crowded(unsent: Iterable[Post], flying: Collection[Post], slots: Slots, now: float) -> set[int]:
     """The configurations of which many wait here, and do not come to go; what comes from their own queue is few."""
     waiting = Counter(post.config for post in unsent if post.delivery.lane not in OWN_LANES)
     many = {config for config, count in waiting.items() if count > CROWD}
-    return many & _share_takes(flying, now, SLOW) if many else set()
+    return many & _share_takes(flying, slots, now, SLOW) if many else set()
 
 
-def _share_takes(flying: Iterable[Post], now: float, seconds: float) -> set[int]:
+def _share_takes(flying: Iterable[Post], slots: Slots, now: float, seconds: float) -> set[int]:
     """The configurations whose share of the slots has been under way for longer."""
     counts = Counter(post.config for post in flying if post.takes(now, seconds))
-    return {config for config, count in counts.items() if count >= settings.DELIVERY_SLOTS_OF_A_CONFIGURATION}
+    return {config for config, count in counts.items() if count >= slots.share_of(config)}

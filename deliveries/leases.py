@@ -128,7 +128,7 @@ def claim(
                 met += _newest_of(front(), met[-1], limit // NEWEST)
             others = {config for _pk, config, _priority, is_apart in met if is_apart}
             if others:
-                apart.move_aside(front().most_urgent_first(), others)
+                apart.move_aside(pk for pk, config, *_ in met if config in others)
             pks = [pk for pk, config, *_ in met if config not in others]
             _make_ours(pks, claim_id)
         if pks or not others:

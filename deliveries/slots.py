@@ -23,6 +23,9 @@ SLOW_MEAN, QUICK = 1.0, 0.5
 WEIGHT = 0.3  # of the newest answer in the mean
 ENOUGH = 3  # answers to judge by
 TWO_EACH = 2  # of a slow endpoint, while half of all slots are not theirs
+# Under way to an endpoint that has not answered in this drain: of the FEWEST, half. With all of them taken by one that
+# hangs, the others' posts would wait until that is noticed.
+UNHEARD = 2
 
 
 # An account, and a host with its port: thousands of accounts share a host such as hooks.zapier.com.
@@ -63,6 +66,7 @@ class Slots:
     taken: Counter[Kind] = field(default_factory=Counter)
     by_config: Counter[int] = field(default_factory=Counter)
     by_place: Counter[Place] = field(default_factory=Counter)
+    heard: set[int] = field(default_factory=set)  # configurations whose endpoint has answered
 
     def take(self, post: Post) -> None:
         self._count(post, 1)
@@ -83,13 +87,20 @@ class Slots:
 
     def may_start(self, post: Post, of_a_configuration: int) -> bool:
         """Whether there is a slot for it, and neither its configuration nor its place has too many."""
-        if self.ahead and post.kind in (Kind.FIRST, Kind.RETRY):
+        if post.kind is not Kind.SLOW and post.config not in self.heard:
+            of_a_configuration = min(of_a_configuration, UNHEARD)
+        elif self.ahead and post.kind in (Kind.FIRST, Kind.RETRY):
             return self._has_room(post)
         return (
             self.by_config[post.config] < of_a_configuration
             and not self.place_is_full(post)
             and self._has_room(post)
         )
+
+    def share_of(self, config: int) -> int:
+        """How many posts it may have under way while others want to."""
+        share: int = settings.DELIVERY_SLOTS_OF_A_CONFIGURATION
+        return share if config in self.heard else min(share, UNHEARD)
 
     def place_is_full(self, post: Post) -> bool:
         return self.by_place[post.place] >= self.of_a_place

@@ -306,6 +306,20 @@ def test_an_endpoint_that_hangs_is_moved_out_of_the_way_and_the_others_go(
     assert hanging.deliveries.filter(state=State.WAITING, lane=Lane.OWN).count() == 100 - len(slow.posts)
 
 
+def test_the_others_go_before_it_is_noticed_that_one_hangs(receiver, slow, config, product, monkeypatch):
+    """Of the threads that there are at first it has half."""
+    for module in (in_hand, engine):
+        monkeypatch.setattr(module, "SLOW", 60)
+    slow.answers(Answer(delay=2))
+    hanging = factories.make_config(url=slow.url)
+    factories.make_sales(factories.make_product(hanging.owner), 10)
+    factories.make_sales(product, 5)
+    engine.drain(stop=lambda: len(receiver.posts) >= 5)
+    assert len(receiver.posts) == 5
+    assert len(slow.posts) == 2
+    assert max(post.at for post in receiver.posts) < min(post.at for post in slow.posts) + 2
+
+
 def test_of_a_slow_endpoint_all_workers_together_send_its_share(slow, product):
     slow.answers(Answer(delay=1))
     apart.begin([factories.make_config(product.owner, url=slow.url).pk], slow=True, mean_answer=5)

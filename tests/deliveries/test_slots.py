@@ -25,10 +25,12 @@ def _twenty_slots(settings):
     )
 
 
-def start(slots, kind=Kind.FIRST, *, most=100, of=None, first=0):
+def start(slots, kind=Kind.FIRST, *, most=100, of=None, first=0, heard=True):
     """How many posts of a kind may start, each of a configuration, an account and a host of its own unless `of` says."""
     for started in range(most):
         post = Post(kind, *(of or (first + started, (first + started, "example.com"))))
+        if heard:
+            slots.heard.add(post.config)
         if not slots.may_start(post, 4):
             return started
         slots.take(post)
@@ -91,6 +93,19 @@ def test_a_configuration_has_its_share_and_a_place_has_its_own():
     assert start(slots, of=(2, place)) == 4
     assert start(slots, of=(3, place)) == 0  # eight of one account at one host
     assert start(slots, of=(4, (2, "hooks.zapier.com"))) == 4  # which is not another account's affair
+
+
+@pytest.mark.parametrize("ahead", [0, 30])
+@pytest.mark.parametrize("kind", [Kind.FIRST, Kind.RETRY])
+def test_who_has_not_answered_yet_has_two_at_most(kind, ahead):
+    slots = Slots(size=20, ahead=ahead)
+    one = (1, (1, "example.com"))
+    assert slots.share_of(1) == start(slots, kind, of=one, heard=False) == 2
+    assert start(slots, kind, first=2) > 2  # they keep nobody else from it
+    slots = Slots(size=20)
+    start(slots, kind, of=one, heard=False)
+    assert start(slots, kind, of=one) == 2  # once it has answered, the rest of its share
+    assert slots.share_of(1) == 4
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from uuid import UUID, uuid4
 
@@ -49,7 +49,7 @@ from . import (
     sending,
     wake,
 )
-from .choices import BULK_LANES, Lane
+from .choices import BULK_LANES, OWN_LANES, Lane
 from .in_hand import SLOW, Post
 from .models import LEASE, Delivery
 from .process import garbage_collected_rarely, told_to_end
@@ -235,14 +235,15 @@ class _Drain:
             rows = leases.claim(self.claim_id, limit, full, only_fresh=only_fresh, only_first=only_first)
             self._take_on(rows, now)
             self._start_what_can()
-            again_in = self._claim_apart(now)
+            if idle or now >= self.looks.apart_at:
+                self.permitted_at = now + self._claim_apart(now)
+                self.looks.looked_apart(now, self.permitted_at)
             in_vain = not (rows or idle) and leases.anything_new()  # else another worker was first
         except DatabaseError:
             if idle and not self.landed:
                 raise
             self._lose_the_database("Nothing more can be claimed.")
             return
-        self.permitted_at = now + again_in
         got_all = len(rows) < limit
         self.looks.claimed(now, in_vain=in_vain, all_until=self.permitted_at if got_all else None)
         if not (got_all or self.called_for_help):
@@ -314,6 +315,10 @@ class _Drain:
         self.slow |= heads.slow
         self._take_on(heads.deliveries, now)
         return heads.again_in
+
+    def _make_room_apart(self, deliveries: Iterable[Delivery]) -> None:
+        if any(delivery.lane in OWN_LANES for delivery in deliveries):
+            self.looks.apart_has_room()
 
     def _waits_for_a_rate(self) -> bool:
         """Whether an own queue has posts that its rate permits so soon that it is worth waiting for."""
@@ -387,6 +392,7 @@ class _Drain:
             self.unsent.append(post)
             return
         self.landed.append(post)
+        self._make_room_apart([post.delivery])
         took = post.done_at - post.started_at
         if took < in_hand.HANGS:
             self.slots.heard.add(post.config)
@@ -549,6 +555,9 @@ class _Drain:
     def _count(self, recorded: Sequence[Result]) -> None:
         self.made += len(recorded)
         post_log.say(recorded)
+        self._make_room_apart(
+            result.delivery for result in recorded
+        )  # it counts as under way until it is recorded
         self._note_answers([result for result in recorded if result.delivery.config_id in self.slow])
         if self.told is not None:
             self.told(recorded)

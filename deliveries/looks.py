@@ -11,6 +11,7 @@ class Looks:
     more_at: float = 0.0  # for more that is due
     new_at: float = 0.0  # whether anything is new, which costs little
     in_vain: bool = False  # the last look: it was, and could not be claimed
+    apart_at: float = 0.0  # for what own queues may send, which costs as much as a claim
 
     def is_due(self, now: float) -> bool:
         """Whether to look if anything is new; the next time is SOON afterwards."""
@@ -29,3 +30,10 @@ class Looks:
         self.in_vain = in_vain
         if all_until is not None:
             self.more_at = min(now + AGAIN, all_until)
+
+    def looked_apart(self, now: float, permitted_at: float) -> None:
+        """Until one of what they sent has ended there is hardly ever room for more; `permitted_at`: by a rate."""
+        self.apart_at = min(now + AGAIN, permitted_at)
+
+    def apart_has_room(self) -> None:
+        self.apart_at = 0.0

@@ -46,3 +46,13 @@ def test_after_one_that_got_as_many_as_it_may_there_is_more_at_once():
     looks = Looks()
     looks.claimed(NOW, in_vain=False, all_until=None)
     assert looks.more_at <= NOW
+
+
+def test_it_looks_into_own_queues_now_and_then_and_at_once_when_one_of_theirs_has_ended():
+    looks = Looks()
+    looks.looked_apart(NOW, permitted_at=NOW + 3600)
+    assert looks.apart_at == NOW + AGAIN
+    looks.looked_apart(NOW, permitted_at=NOW + SOON)
+    assert looks.apart_at == NOW + SOON
+    looks.apart_has_room()
+    assert looks.apart_at <= NOW

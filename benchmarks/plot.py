@@ -43,7 +43,6 @@ BARS = (
     Bar("fairness", "an owner's limit", "posts_per_second", "posts/s", "limit", "limit", {"beside": "rate limit"}),
     Bar("fan_out", "a sale with 100 configurations", "milliseconds", "ms", 0.0, "", {"configurations": 100}),
     Bar("import", "sales imported, with posts", "rows_per_second", "rows/s", 2000.0, "at least", {"what": "with posts"}),
-    Bar("import", "the same, for a post of a bare loop", "rows_per_bare_post", "rows", 0.74, "at least", {"what": "with posts"}),
     Bar("paging", "page 1,000 of the History", "page_far_ms", "ms", "page_1_ms", "page 1", {"list": "history"}),
     Bar("memory", "a worker after its last post", "last_mb", "MB", "half_mb", "after half of them"),
 )  # fmt: skip

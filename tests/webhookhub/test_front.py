@@ -12,6 +12,7 @@ from auditlog.models import LogEntry
 from django.conf import global_settings
 
 from tests import factories
+from tests.deliveries.cluster_process import wait_until
 
 from .front import NAME, Nginx, free_port, gunicorn
 
@@ -225,8 +226,10 @@ def test_one_id_finds_a_request_in_both_logs_and_neither_holds_more_than_it_shou
     answer = nginx.ask("GET", f"{path}?email=buyer@example.com", source="127.0.0.4", X_Request_ID="f" * 32)
     request_id = answer.headers["X-Request-ID"]
     assert request_id != "f" * 32  # the client's own
-    front = [json.loads(line) for line in (folder / "nginx" / "access.log").read_text().splitlines()]
-    back = [json.loads(line) for line in (folder / "gunicorn.log").read_text().splitlines()]
+    logs = folder / "nginx" / "access.log", folder / "gunicorn.log"
+    # A line is written once the answer has gone out.
+    wait_until(lambda: all(request_id in log.read_text() for log in logs), "not both logs name the request")
+    front, back = ([json.loads(line) for line in log.read_text().splitlines()] for log in logs)
     [seen] = [line for line in front if line["request_id"] == request_id]
     assert seen["client"] == "127.0.0.4"
     assert [line["route"] for line in back if line.get("request_id") == request_id] == [

@@ -69,9 +69,7 @@ def newest() -> list[Shown]:
         fitting = [
             line
             for line in lines
-            if line["benchmark"] == bar.benchmark
-            and bar.figure in line
-            and line.items() >= (bar.only or {}).items()
+            if line["benchmark"] == bar.benchmark and line.items() >= (bar.only or {}).items()
         ]
         by_database = {line.get("database", ""): line for line in fitting}  # a later one takes its place
         for database, line in sorted(by_database.items(), reverse=True):

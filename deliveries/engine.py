@@ -317,6 +317,7 @@ class _Drain:
         return heads.again_in
 
     def _make_room_apart(self, deliveries: Iterable[Delivery]) -> None:
+        """They landed, which frees a place here; or are recorded: until then a slow endpoint's count as under way."""
         if any(delivery.lane in OWN_LANES for delivery in deliveries):
             self.looks.apart_has_room()
 
@@ -555,9 +556,7 @@ class _Drain:
     def _count(self, recorded: Sequence[Result]) -> None:
         self.made += len(recorded)
         post_log.say(recorded)
-        self._make_room_apart(
-            result.delivery for result in recorded
-        )  # it counts as under way until it is recorded
+        self._make_room_apart([result.delivery for result in recorded])
         self._note_answers([result for result in recorded if result.delivery.config_id in self.slow])
         if self.told is not None:
             self.told(recorded)
